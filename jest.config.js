@@ -3,16 +3,26 @@
 const shared = {
   testEnvironment: "node",
   transform: {
-    "^.+\\.[jt]s$": ["@swc/jest", { jsc: { parser: { syntax: "typescript" }, target: "es2023" }, module: { type: "commonjs" } }],
+    "^.+\\.[jt]s$": [
+      "@swc/jest",
+      { jsc: { parser: { syntax: "typescript" }, target: "es2023" }, module: { type: "commonjs" } },
+    ],
   },
-  transformIgnorePatterns: ["/node_modules/(?!(@kubernetes/client-node|openid-client|oauth4webapi|jose|jsonpath-plus|socks-proxy-agent|https-proxy-agent|http-proxy-agent|agent-base|hpagent|zod)/)"],
+  transformIgnorePatterns: [
+    "/node_modules/(?!(@kubernetes/client-node|openid-client|oauth4webapi|jose|jsonpath-plus|socks-proxy-agent|https-proxy-agent|http-proxy-agent|agent-base|hpagent|zod)/)",
+  ],
   modulePathIgnorePatterns: ["<rootDir>/.parts", "<rootDir>/exporter/dist"],
 };
 
 /** @type {import("jest").Config} */
 module.exports = {
   projects: [
-    { ...shared, displayName: "unit", testMatch: ["<rootDir>/tests/**/*.test.ts"], testPathIgnorePatterns: ["/node_modules/", "/tests/mesh/"] },
+    {
+      ...shared,
+      displayName: "unit",
+      testMatch: ["<rootDir>/tests/**/*.test.ts"],
+      testPathIgnorePatterns: ["/node_modules/", "/tests/mesh/"],
+    },
     { ...shared, displayName: "mesh", testMatch: ["<rootDir>/tests/mesh/**/*.test.ts"] },
   ],
 };

@@ -1,0 +1,56 @@
+/** Which entry of the inventory a problem is about. */
+export interface InventoryEntry {
+  /** Position in the list, from 0. */
+  readonly index: number;
+  /** Its name as written; empty when it has none that can be read. */
+  readonly name: string;
+}
+
+/** One problem of an inventory. */
+export interface InventoryIssue {
+  /** Absent when the problem is about the whole document. */
+  readonly entry?: InventoryEntry;
+  /** Path inside the entry (or the document): `addresses[1]`; empty for the entry itself. */
+  readonly field: string;
+  /** What is there, shortened. */
+  readonly got: string;
+  /** A sentence that says what is allowed. */
+  readonly allowed: string;
+}
+
+const shownIssues = 50;
+
+/** An inventory that cannot be used. The message lists the problems (the first 50), one a line. */
+export class InventoryError extends Error {
+  override readonly name = "InventoryError";
+
+  constructor(
+    /** File or URL that the inventory came from. */
+    readonly source: string,
+    /** Every problem, in the order found. */
+    readonly issues: readonly InventoryIssue[],
+  ) {
+    const lines = issues.slice(0, shownIssues).map((issue) => `  ${describeIssue(issue)}`);
+    if (issues.length > shownIssues) lines.push(`  and ${issues.length - shownIssues} more`);
+    const count = issues.length === 1 ? "1 problem" : `${issues.length} problems`;
+    super([`The inventory ${source} has ${count}:`, ...lines].join("\n"));
+  }
+}
+
+/** `vps[3] "jp-004" region: must be …; got "JP"`. */
+export function describeIssue({ entry, field, got, allowed }: InventoryIssue): string {
+  const name = entry === undefined || entry.name === "" ? "" : ` ${shorten(entry.name)}`;
+  const place = entry === undefined ? "" : `vps[${entry.index}]${name}`;
+  const where = [place, field].filter((part) => part !== "").join(" ");
+  return `${where === "" ? "document" : where}: ${allowed}; got ${got}`;
+}
+
+/** A value as an error may show it: on one line, at most 60 characters. */
+export function shorten(value: unknown): string {
+  if (value === undefined) return "nothing";
+  // Objects are not spelled out: what is wrong with them is named by the key, and YAML lets them hold themselves.
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (typeof value === "object" && value !== null) return "an object";
+  const text = JSON.stringify(value);
+  return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
+}

@@ -1,0 +1,122 @@
+import { parseArgs } from "node:util";
+
+/** An address to listen on. */
+export interface ListenAddress {
+  /** IPv4, or IPv6 without brackets; `::` takes IPv4 too. */
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
+/** How the exporter was told to run. */
+export interface ExporterOptions {
+  /** Path of the inventory, YAML or JSON. No default. */
+  readonly inventoryFile: string;
+  /** Where OTLP logs are taken over gRPC. Default `[::]:4317`. */
+  readonly otlpListen: ListenAddress;
+  /** Where metrics and health are served. Default `[::]:9464`. */
+  readonly httpListen: ListenAddress;
+  /** How long metrics stay up after SIGTERM, in seconds: one scrape interval and some. Default 35. */
+  readonly drainSeconds: number;
+  /** Largest message that is taken, in bytes after decompression. Default 4 MiB. */
+  readonly maxMessageBytes: number;
+}
+
+/** Flags that cannot be used; the message lists every problem, one a line. */
+export class OptionsError extends Error {
+  override readonly name = "OptionsError";
+
+  constructor(readonly problems: readonly string[]) {
+    super(["Wrong options:", ...problems.map((problem) => `  ${problem}`), usage].join("\n"));
+  }
+}
+
+/** The flags in short. */
+export const usage = [
+  "Usage: exporter --inventory-file <path> [--otlp-listen <address:port>] [--http-listen <address:port>]",
+  "                [--drain-seconds <0-3600>] [--max-message-bytes <1024-67108864>]",
+].join("\n");
+
+const defaults = {
+  "otlp-listen": "[::]:4317",
+  "http-listen": "[::]:9464",
+  "drain-seconds": "35",
+  "max-message-bytes": String(4 * 1024 * 1024),
+} as const;
+
+const flags = ["inventory-file", "otlp-listen", "http-listen", "drain-seconds", "max-message-bytes"] as const;
+type Flag = (typeof flags)[number];
+
+/**
+ * Reads the command line, without the program's name.
+ * @throws OptionsError
+ */
+export function parseOptions(args: readonly string[]): ExporterOptions {
+  const problems: string[] = [];
+  const values = readFlags(args, problems);
+  const valueOf = (flag: Exclude<Flag, "inventory-file">) => values.get(flag) ?? defaults[flag];
+  const inventoryFile = values.get("inventory-file") ?? "";
+  if (inventoryFile === "") problems.push("--inventory-file: must be the path of the inventory; got nothing");
+  const options: ExporterOptions = {
+    inventoryFile,
+    otlpListen: readAddress("otlp-listen", valueOf("otlp-listen"), problems),
+    httpListen: readAddress("http-listen", valueOf("http-listen"), problems),
+    drainSeconds: readInteger("drain-seconds", valueOf("drain-seconds"), 0, 3_600, problems),
+    maxMessageBytes: readInteger(
+      "max-message-bytes",
+      valueOf("max-message-bytes"),
+      1_024,
+      64 * 1024 * 1024,
+      problems,
+    ),
+  };
+  const { otlpListen, httpListen } = options;
+  if (otlpListen.port !== 0 && otlpListen.port === httpListen.port && otlpListen.host === httpListen.host) {
+    problems.push(
+      `--http-listen: must not be the address of --otlp-listen; got ${valueOf("http-listen")} for both`,
+    );
+  }
+  if (problems.length > 0) throw new OptionsError(problems);
+  return options;
+}
+
+/** Not parseArgs' own strictness, which stops at the first problem. */
+function readFlags(args: readonly string[], problems: string[]): Map<Flag, string> {
+  const { tokens } = parseArgs({
+    args: [...args],
+    options: Object.fromEntries(flags.map((flag) => [flag, { type: "string" as const }])),
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const values = new Map<Flag, string>();
+  for (const token of tokens) {
+    if (token.kind === "positional") problems.push(`"${token.value}": must follow a flag; got it alone`);
+    if (token.kind !== "option") continue;
+    const flag = flags.find((known) => known === token.name);
+    if (flag === undefined || !token.rawName.startsWith("--")) {
+      problems.push(`${token.rawName}: must be one of ${flags.map((known) => `--${known}`).join(", ")}`);
+    } else if (values.has(flag)) problems.push(`--${flag}: must be given once`);
+    else if (token.value === undefined) problems.push(`--${flag}: must have a value; got nothing`);
+    else values.set(flag, token.value);
+  }
+  return values;
+}
+
+function readAddress(flag: Flag, text: string, problems: string[]): ListenAddress {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3] ?? Number.NaN);
+  const host = match?.[1] ?? match?.[2] ?? "";
+  if (host !== "" && port <= 65_535) return { host, port };
+  problems.push(
+    `--${flag}: must be address:port with a port from 0 to 65535, IPv6 in brackets; got "${text}"`,
+  );
+  return { host: "", port: 0 };
+}
+
+function readInteger(flag: Flag, text: string, least: number, most: number, problems: string[]): number {
+  const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  problems.push(`--${flag}: must be a whole number from ${least} to ${most}; got "${text}"`);
+  return least;
+}
