@@ -1,0 +1,112 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { apiVersions } from "../versions";
+import type { Gateway } from "./gateway";
+import * as objects from "./vpsExporterObjects";
+
+export interface VpsExporterArgs {
+  /** Prefix of the objects' names. */
+  objectName: string;
+  /** Namespace of every object of this component. */
+  namespace: string;
+  /** Make the namespace, or use one that stands already. */
+  createNamespace: boolean;
+  /** Only its pods may reach the OTLP port. */
+  gateway: Gateway;
+  /** The inventory file's text. A change of it is one update of one ConfigMap, whatever the size of the fleet. */
+  inventory: string;
+  /** The service's bundle (`exporter/build.ts`); not used with an own image. */
+  bundle: string;
+  replicas: number;
+  /** An own image with the service in it, instead of bundle and `nodeImage`. */
+  image?: string | undefined;
+  /** The stock Node image that runs the bundle. */
+  nodeImage: string;
+  /** Seconds that a pod which was told to end stays scrapable. */
+  drainSeconds: number;
+  resources: { cpuRequest: string; memoryRequest: string; memoryLimit: string };
+  monitoring: {
+    discovery: "serviceMonitor" | "annotations";
+    /** Labels of the ServiceMonitor. */
+    labels: Record<string, string>;
+    /** Such as `15s`. */
+    scrapeInterval: string;
+    /** Only pods of this namespace may reach the metrics port. */
+    prometheusNamespace: string;
+  };
+}
+
+/**
+ * The service that turns the gateway's access records into metrics, and all that belongs to running it:
+ * Deployment, Service, ConfigMaps, disruption budget, network policy, and how Prometheus finds it.
+ */
+export class VpsExporter extends pulumi.ComponentResource {
+  /** Where the gateway sends its records; known before anything is deployed. */
+  readonly receiver: { host: string; port: number };
+
+  constructor(name: string, args: VpsExporterArgs, options: pulumi.ComponentResourceOptions) {
+    super("vpsight:exporter:VpsExporter", name, {}, options);
+    const namespace = this.createNamespace(name, args);
+    const within = { parent: this, dependsOn: namespace };
+    const inventory = this.createInventory(name, args, within);
+    const bundle = this.createBundle(name, args, within);
+    const service = this.createService(name, args, within);
+    const policies = this.createPolicies(name, args, within);
+    this.createDeployment(name, args, [...inventory, ...bundle, ...service, ...policies]);
+    this.createMonitor(name, args, within);
+    this.receiver = { host: objects.serviceHost(args), port: objects.ports.otlp };
+    this.registerOutputs({ receiver: this.receiver });
+  }
+
+  private createNamespace(name: string, args: VpsExporterArgs) {
+    if (!args.createNamespace) return [];
+    return [
+      new k8s.core.v1.Namespace(
+        `${name}-namespace`,
+        { metadata: objects.namespaceMetadata(args) },
+        { parent: this },
+      ),
+    ];
+  }
+
+  private createInventory(name: string, args: VpsExporterArgs, options: pulumi.CustomResourceOptions) {
+    return [new k8s.core.v1.ConfigMap(`${name}-inventory`, objects.inventoryConfigMap(args), options)];
+  }
+
+  private createBundle(name: string, args: VpsExporterArgs, options: pulumi.CustomResourceOptions) {
+    if (args.image !== undefined) return [];
+    return [new k8s.core.v1.ConfigMap(`${name}-bundle`, objects.bundleConfigMap(args), options)];
+  }
+
+  private createService(name: string, args: VpsExporterArgs, options: pulumi.CustomResourceOptions) {
+    return [new k8s.core.v1.Service(`${name}-service`, objects.service(args), options)];
+  }
+
+  private createPolicies(name: string, args: VpsExporterArgs, options: pulumi.CustomResourceOptions) {
+    return [
+      new k8s.policy.v1.PodDisruptionBudget(`${name}-disruption`, objects.disruptionBudget(args), options),
+      new k8s.networking.v1.NetworkPolicy(`${name}-network`, objects.networkPolicy(args), options),
+    ];
+  }
+
+  private createDeployment(name: string, args: VpsExporterArgs, dependsOn: pulumi.Resource[]) {
+    new k8s.apps.v1.Deployment(`${name}-deployment`, objects.deployment(args), { parent: this, dependsOn });
+  }
+
+  private createMonitor(name: string, args: VpsExporterArgs, options: pulumi.CustomResourceOptions) {
+    if (args.monitoring.discovery !== "serviceMonitor") return;
+    new k8s.apiextensions.CustomResource(
+      `${name}-monitor`,
+      {
+        apiVersion: apiVersions.serviceMonitor,
+        kind: "ServiceMonitor",
+        metadata: {
+          ...objects.metadata(args),
+          labels: { ...objects.labels(args), ...args.monitoring.labels },
+        },
+        spec: objects.serviceMonitorSpec(args),
+      },
+      options,
+    );
+  }
+}

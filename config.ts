@@ -1,0 +1,115 @@
+import { readFileSync } from "node:fs";
+import * as path from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { z } from "zod";
+import { configSchema, type ConfigValues } from "./configSchema";
+import { InventoryError, parseInventory } from "./exporter/identify/inventory";
+import { describeIssue, shorten } from "./exporter/identify/issue";
+
+/** Everything a stack decides, checked and with its defaults filled in. */
+export type Config = ConfigValues & {
+  fleet: {
+    /** The inventory file's text as it goes into the ConfigMap; it has been parsed once and is valid. */
+    text: string;
+    /** How many VPSes the inventory holds. */
+    size: number;
+  };
+};
+
+/** Lists every problem of a stack's config at once, one sentence a line. */
+export class ConfigError extends pulumi.RunError {
+  constructor(
+    stack: string,
+    readonly problems: readonly string[],
+  ) {
+    const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+    super(`The config of stack ${stack} has ${count}; nothing was changed.\n  ${problems.join("\n  ")}`);
+  }
+}
+
+/** Where a config comes from: what error messages name, and what relative paths start from. */
+export interface ConfigSource {
+  /** Every value the engine holds, keyed `project:key`; structured values are JSON text. */
+  values: Readonly<Record<string, string>>;
+  project: string;
+  stack: string;
+  /** The folder of `Pulumi.yaml`. */
+  directory: string;
+}
+
+/**
+ * Reads the running stack's config: the only reader there is.
+ * @throws ConfigError with every problem, before any resource is registered.
+ */
+export function readConfig(): Config {
+  return parseConfig({
+    values: pulumi.runtime.allConfig(),
+    project: pulumi.getProject(),
+    stack: pulumi.getStack(),
+    directory: __dirname,
+  });
+}
+
+/**
+ * Checks a stack's config and fills in its defaults.
+ * @throws ConfigError with every problem of the config and of the inventory it names.
+ */
+export function parseConfig(source: ConfigSource): Config {
+  const fix = `Set it in Pulumi.${source.stack}.yaml.`;
+  const { document, problems } = parseValues(source, fix);
+  const result = configSchema.safeParse(document, { reportInput: true });
+  problems.push(...(result.error?.issues ?? []).flatMap((issue) => describe(issue, fix)));
+  const fleet = readFleet(document, source.directory, fix, problems);
+  if (problems.length > 0 || !result.success || fleet === undefined)
+    throw new ConfigError(source.stack, problems);
+  return { ...result.data, fleet: { ...result.data.fleet, ...fleet } };
+}
+
+/** The project's keys as one document; values of other namespaces (`aws:region`) are not ours to judge. */
+function parseValues(source: ConfigSource, fix: string) {
+  const document: Record<string, unknown> = {};
+  const problems: string[] = [];
+  const prefix = `${source.project}:`;
+  for (const [key, text] of Object.entries(source.values)) {
+    if (!key.startsWith(prefix)) continue;
+    const name = key.slice(prefix.length);
+    try {
+      document[name] = JSON.parse(text);
+    } catch {
+      problems.push(`${name}: must be a map or a list; got ${shorten(text)}. ${fix}`);
+    }
+  }
+  return { document, problems };
+}
+
+function readFleet(document: Record<string, unknown>, directory: string, fix: string, problems: string[]) {
+  const named = z.object({ fleet: z.object({ file: z.string().min(1) }) }).safeParse(document);
+  if (!named.success) return undefined; // the schema has said so already
+  const { file } = named.data.fleet;
+  try {
+    const text = readFileSync(path.resolve(directory, file), "utf8");
+    const inventory = parseInventory(text, file);
+    return { text, size: inventory.vps.length };
+  } catch (error) {
+    if (error instanceof InventoryError)
+      problems.push(...error.issues.map((issue) => `${file}: ${describeIssue(issue)}. Fix it there.`));
+    else
+      problems.push(`fleet.file: must be a readable file; got ${shorten(file)} (${reason(error)}). ${fix}`);
+    return undefined;
+  }
+}
+
+function reason(error: unknown): string {
+  return typeof error === "object" && error !== null && "code" in error ? String(error.code) : String(error);
+}
+
+/** `property: must be X; got Y. Where to fix it.` */
+function describe(issue: z.core.$ZodIssue, fix: string): string[] {
+  const at = issue.path.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)).join("");
+  const property = at.replace(/^\./, "");
+  if (issue.code === "unrecognized_keys") {
+    const prefix = property === "" ? "" : `${property}.`;
+    return issue.keys.map((key) => `${prefix}${key}: is not a known property; ${issue.message}. ${fix}`);
+  }
+  return [`${property}: must be ${issue.message}; got ${shorten(issue.input)}. ${fix}`];
+}

@@ -1,0 +1,148 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import * as path from "node:path";
+import { parse } from "yaml";
+import { readFileSync } from "node:fs";
+import { ConfigError, parseConfig } from "../config";
+
+let directory: string;
+
+beforeEach(() => {
+  directory = mkdtempSync(path.join(tmpdir(), "vpsight-config-"));
+  mkdirSync(path.join(directory, "fleet"));
+  writeFileSync(
+    path.join(directory, "fleet/test.yaml"),
+    'vps: [{ name: jp-001, region: jp, addresses: ["203.0.113.1"] }]',
+  );
+});
+
+afterEach(() => rmSync(directory, { recursive: true }));
+
+/** Structured config arrives as JSON text, one value a key. */
+function source(document: Record<string, unknown>, foreign: Record<string, string> = {}) {
+  const own = Object.entries(document).map(([key, value]) => [`vpsight:${key}`, JSON.stringify(value)]);
+  return {
+    values: { ...foreign, ...Object.fromEntries(own) } as Record<string, string>,
+    project: "vpsight",
+    stack: "test",
+    directory,
+  };
+}
+
+const fleet = { file: "fleet/test.yaml" };
+
+function problems(document: Record<string, unknown>): readonly string[] {
+  try {
+    parseConfig(source(document));
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+test("only the inventory is required; everything else has a default", () => {
+  const config = parseConfig(source({ fleet }));
+  expect(config).toMatchObject({
+    namespace: { name: "vpsight", create: true },
+    gateway: {
+      namespace: "istio-system",
+      service: "istio-ingressgateway",
+      selector: { istio: "ingressgateway" },
+    },
+    proxyProtocol: { stage: "off", loadBalancer: "controller" },
+    clientAddress: { trustedHops: 0, clientForwardedFor: "remove" },
+    exporter: { replicas: 2, drainSeconds: 35 },
+    monitoring: {
+      discovery: "serviceMonitor",
+      labels: { release: "kube-prometheus-stack" },
+      scrapeInterval: "15s",
+    },
+    retired: [],
+    fleet: { file: "fleet/test.yaml", size: 1 },
+  });
+  expect(config.fleet.text).toContain("jp-001");
+  expect(config.exporter.image).toBeUndefined();
+});
+
+test("an error says the property, the value, what is allowed and where to fix it", () => {
+  expect(problems({ fleet, clientAddress: { trustedHops: -1 } })).toEqual([
+    "clientAddress.trustedHops: must be an integer from 0 to 10; got -1. Set it in Pulumi.test.yaml.",
+  ]);
+});
+
+test("every problem is reported at once, the inventory's among them", () => {
+  writeFileSync(
+    path.join(directory, "fleet/test.yaml"),
+    'vps: [{ name: JP, region: jp, addresses: ["999.1.1.1"] }]',
+  );
+  const found = problems({
+    fleet,
+    proxyProtocol: { stage: "on" },
+    exporter: { replicas: "two", resources: { memoryLimit: "lots" } },
+    retired: [{ kind: "Pod", namespace: "airport-prod", name: "x" }],
+  });
+  expect(found).toHaveLength(6);
+  expect(found.join("\n")).toMatch(
+    /proxyProtocol\.stage: must be one of off, accept, send, enforce; got "on"/,
+  );
+  expect(found.join("\n")).toMatch(/exporter\.replicas: must be an integer from 1 to 50; got "two"/);
+  expect(found.join("\n")).toMatch(/exporter\.resources\.memoryLimit: must be a memory quantity/);
+  expect(found.join("\n")).toMatch(/retired\[0\]\.kind: must be one of ServiceEntry, /);
+  expect(found.join("\n")).toMatch(/fleet\/test\.yaml: vps\[0\] "JP" name: must be a DNS label/);
+  expect(found.join("\n")).toMatch(/addresses\[0\].*999\.1\.1\.1/);
+});
+
+test("an unknown key is an error at every level, with the known ones listed", () => {
+  const found = problems({ fleet, proxyProtokoll: {}, gateway: { name: "x" } });
+  expect(found).toEqual([
+    expect.stringMatching(
+      /^gateway\.name: is not a known property; known here: namespace, service, selector\. Set it/,
+    ),
+    expect.stringMatching(
+      /^proxyProtokoll: is not a known property; known here: cluster, namespace, gateway, /,
+    ),
+  ]);
+});
+
+test("the in-tree load balancer is refused with the reason", () => {
+  const [problem] = problems({ fleet, proxyProtocol: { loadBalancer: "in-tree" } });
+  expect(problem).toMatch(
+    /^proxyProtocol\.loadBalancer: must be controller: the in-tree load balancer ignores .*; got "in-tree"/,
+  );
+});
+
+test("a missing inventory is named with the property that points at it", () => {
+  expect(problems({ fleet: { file: "fleet/none.yaml" } })).toEqual([
+    'fleet.file: must be a readable file; got "fleet/none.yaml" (ENOENT). Set it in Pulumi.test.yaml.',
+  ]);
+  expect(problems({})).toEqual(["fleet: must be a map; got nothing. Set it in Pulumi.test.yaml."]);
+});
+
+test("a value that is not structured is refused, other namespaces' keys are not ours to judge", () => {
+  const values = { "vpsight:gateway": "istio-system", "aws:region": "ap-northeast-1" };
+  expect(() =>
+    parseConfig({ ...source({ fleet }), values: { ...source({ fleet }).values, ...values } }),
+  ).toThrow(/gateway: must be a map or a list; got "istio-system"/);
+});
+
+test.each(["prod", "sandbox"])(
+  "the %s stack's own config is valid, and Pulumi.yaml describes each key",
+  (stack) => {
+    const root = path.join(__dirname, "..");
+    const read = (file: string) =>
+      parse(readFileSync(path.join(root, file), "utf8")) as { config: Record<string, unknown> };
+    const values = Object.entries(read(`Pulumi.${stack}.yaml`).config).map(([key, value]) => [
+      key,
+      JSON.stringify(value),
+    ]);
+    const config = parseConfig({
+      values: Object.fromEntries(values) as Record<string, string>,
+      project: "vpsight",
+      stack,
+      directory: root,
+    });
+    expect(config.fleet.size).toBeGreaterThan(0);
+    expect(Object.keys(read("Pulumi.yaml").config).sort()).toEqual(Object.keys(config).sort());
+  },
+);

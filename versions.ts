@@ -1,0 +1,14 @@
+/**
+ * What gets deployed, pinned in one place. The parts of the sandbox are pinned in `sandbox/parts/parts.json`.
+ */
+export const images = {
+  /** Runs the exporter's bundle; nothing is built or pushed. Any Node >= 22 image works, by `exporter.nodeImage`. */
+  node: "docker.io/library/node:24.21.0-bookworm-slim",
+} as const;
+
+/** API versions of the custom resources this program writes. */
+export const apiVersions = {
+  /** EnvoyFilter has no newer version. https://istio.io/latest/docs/reference/config/networking/envoy-filter/ */
+  envoyFilter: "networking.istio.io/v1alpha3",
+  serviceMonitor: "monitoring.coreos.com/v1",
+} as const;
