@@ -1,0 +1,12 @@
+export type { BrowseOptions, ForgeOptions } from "./actors";
+export { browsePanel, forgeProxyHeader } from "./actors";
+export { checkCoverage } from "./coverage";
+export type { Call, NodeClientOptions, TimerOptions } from "./nodeClient";
+export { NodeClient, runTimers } from "./nodeClient";
+export type { ClientKind, OutsideAddresses, PlannedNode, PlannedVps } from "./plan";
+export { fleetAddresses, outsideAddresses, panelNodeIds, planFleet, recreatedInBlock } from "./plan";
+export type { FleetOptions, TourOptions } from "./runFleet";
+export { runFleet, tourFaults } from "./runFleet";
+export type { ScenarioOptions, ScenarioProgress } from "./scenario";
+export { readInventory, runScenario } from "./scenario";
+export type { Protocol, Target } from "./transport";

@@ -1,0 +1,5 @@
+export * from "./clock";
+export * from "./latency";
+export * from "./ledger";
+export * from "./prometheus";
+export * from "./reconcile";
