@@ -1,0 +1,27 @@
+import * as path from "node:path";
+import { SandboxError } from "./error";
+import { launch, typescriptProgram } from "./namespace/launch";
+
+/** `make sandbox` and `make sandbox-once`: starts the program of that name in namespaces of its own. */
+const programs = { live: "live.ts", once: "once.ts" } as const;
+
+/** Host ports, taken when they are free. */
+const forwards = [
+  { name: "kubernetes", port: 6443 },
+  { name: "prometheus", port: 9090 },
+  { name: "exporter", port: 9464 },
+];
+
+async function main(mode: string | undefined): Promise<number> {
+  if (mode !== "live" && mode !== "once")
+    throw new SandboxError("usage: main.ts live|once; see `make help`.");
+  return launch({ program: typescriptProgram(path.join(__dirname, programs[mode])), forwards });
+}
+
+main(process.argv[2]).then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    process.stderr.write(`${error instanceof SandboxError ? error.message : String(error)}\n`);
+    process.exit(1);
+  },
+);
