@@ -6,7 +6,7 @@ import { parse, stringify } from "yaml";
 import program from "../index";
 import { SandboxError } from "./error";
 import { partPath } from "./parts/find";
-import { providerPlugin } from "./provider/plugin";
+import { providerPlugin } from "./provider";
 
 const root = path.join(__dirname, "..");
 
@@ -142,7 +142,10 @@ function collect(event: EngineEvent, result: Result, errors: string[]): void {
   }
   const diagnostic = event.diagnosticEvent;
   if (diagnostic === undefined || diagnostic.ephemeral === true) return;
+  // The SDK's type does not know the engine's debug messages.
+  const severity: string = diagnostic.severity;
+  if (severity === "debug") return;
   const message = diagnostic.message.trim();
-  if (diagnostic.severity === "error") errors.push(message);
+  if (severity === "error") errors.push(message);
   if (message !== "") result.messages.push(message);
 }

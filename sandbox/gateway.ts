@@ -4,11 +4,8 @@ import { ingressGateway, readyPodAddress, waitFor } from "./cluster";
 /** Port of the gateway's own metrics. https://istio.io/latest/docs/ops/deployment/application-requirements/#ports-used-by-istio */
 const statsPort = 15090;
 
-/** The running gateway's own counters, by Envoy's Prometheus names, summed over labels. */
-export async function gatewayStats(kubeConfig: KubeConfig): Promise<Map<string, number>> {
-  const address = await waitFor("a gateway pod", 30_000, () =>
-    readyPodAddress(kubeConfig, ingressGateway.namespace, ingressGateway.labels),
-  );
+/** A gateway pod's own counters, by Envoy's Prometheus names, summed over labels. */
+export async function podStats(address: string): Promise<Map<string, number>> {
   const response = await fetch(`http://${address}:${statsPort}/stats/prometheus`);
   const stats = new Map<string, number>();
   for (const line of (await response.text()).split("\n")) {
@@ -16,6 +13,14 @@ export async function gatewayStats(kubeConfig: KubeConfig): Promise<Map<string, 
     if (name !== undefined) stats.set(name, (stats.get(name) ?? 0) + Number(value));
   }
   return stats;
+}
+
+/** The counters of the gateway's first pod that is ready. */
+export async function gatewayStats(kubeConfig: KubeConfig): Promise<Map<string, number>> {
+  const address = await waitFor("a gateway pod", 30_000, () =>
+    readyPodAddress(kubeConfig, ingressGateway.namespace, ingressGateway.labels),
+  );
+  return podStats(address);
 }
 
 /**

@@ -1,6 +1,7 @@
 import * as path from "node:path";
 import { SandboxError } from "./error";
 import { launch, typescriptProgram } from "./namespace/launch";
+import { announceProvider } from "./provider";
 
 /** `make sandbox` and `make sandbox-once`: starts the program of that name in namespaces of its own. */
 const programs = { live: "live.ts", once: "once.ts" } as const;
@@ -15,6 +16,7 @@ const forwards = [
 async function main(mode: string | undefined): Promise<number> {
   if (mode !== "live" && mode !== "once")
     throw new SandboxError("usage: main.ts live|once; see `make help`.");
+  await announceProvider();
   return launch({ program: typescriptProgram(path.join(__dirname, programs[mode])), forwards });
 }
 

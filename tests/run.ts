@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { SandboxError } from "../sandbox/error";
 import { launch, typescriptProgram } from "../sandbox/namespace/launch";
+import { announceProvider } from "../sandbox/provider";
 
 /**
  * Runs every test: the unit tests here, those on the real control plane inside namespaces of their own, one
@@ -54,6 +55,7 @@ async function main(): Promise<number> {
       cwd: root,
       stdio: ["ignore", "ignore", "inherit"],
     });
+    await announceProvider();
     const inside = typescriptProgram(path.join(__dirname, "mesh/support/inside.ts"));
     await launch({ program: [...inside, ...jest, ...flags("mesh", mesh), "--runInBand", "--verbose"] });
     const counts = [read(unit), read(mesh)];

@@ -4,9 +4,10 @@
  * vpsight's program needs: plain objects, custom resources and patches on a real API server.
  *
  * It does NOT prove what the official provider does beyond that: no Helm, YAML or Kustomize, no client-side apply, no
- * OpenAPI validation before the API server's own, no awaiting of other kinds than Deployment and Service, no
- * special treatment of `ignoreChanges`, no readiness check on refresh; deletion is in the background; diffs compare
- * inputs, where the official one compares the pruned live object. Nothing here runs when vpsight is deployed for real.
+ * OpenAPI validation before the API server's own, no typed CustomResourceDefinitions with `x_kubernetes_…` keys, no
+ * awaiting of other kinds than Deployment and Service, no special treatment of `ignoreChanges`, no readiness check on
+ * refresh; deletion is in the background; diffs compare inputs, where the official one compares the pruned live
+ * object. Nothing here runs when vpsight is deployed for real.
  */
 import * as grpc from "@grpc/grpc-js";
 import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";

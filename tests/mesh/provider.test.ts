@@ -1,6 +1,7 @@
 /**
  * The Kubernetes provider with the real engine on a real API server. Which provider it is (the official plug-in or the
- * sandbox's stand-in) makes no difference to these tests; there are no controllers, so nothing becomes ready.
+ * sandbox's stand-in) is to make no difference to these tests: they take whichever `providerPlugin` finds. There are no
+ * controllers, so nothing becomes ready. What they do not prove: that the official plug-in passes them, unless it ran.
  */
 import * as path from "node:path";
 import * as k8s from "@pulumi/kubernetes";

@@ -8,6 +8,9 @@ import { Connection } from "../../sandbox/provider/connection";
 import { defaultNamespace, loadKubeConfig, readSettings } from "../../sandbox/provider/settings";
 import type { Properties } from "../../sandbox/provider/values";
 
+// The first to ask for a kubeconfig waits for the client library to load.
+jest.setTimeout(60_000);
+
 interface Received {
   readonly method: string;
   readonly url: string;
