@@ -31,11 +31,11 @@ generate: node_modules/.installed
 	@$(typescript) dashboards/generate.ts
 
 lint: node_modules/.installed
-	@$(node) node_modules/.bin/eslint .
-	@$(node) node_modules/.bin/prettier --check --log-level warn .
+	@$(node) node_modules/.bin/eslint --cache --cache-location node_modules/.cache/eslint .
+	@$(node) node_modules/.bin/prettier --check --cache --log-level warn .
 
 types: node_modules/.installed
-	@$(node) node_modules/.bin/tsc -p .
+	@$(node) node_modules/.bin/tsc -p . --incremental --tsBuildInfoFile node_modules/.cache/tsbuildinfo
 
 unit: node_modules/.installed
 	@$(jest) --selectProjects unit

@@ -1,6 +1,7 @@
 import { createWriteStream } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { KubeConfig } from "@kubernetes/client-node";
 import { applyObjects } from "../cluster/apply";
 import { startKubelet, type ImageTable, type Kubelet } from "../kubelet";
@@ -58,6 +59,7 @@ export interface ControlPlane {
 }
 
 const fieldManager = "sandbox";
+const nodeStopTimeout = 8_000;
 
 // Megabytes of schema for nothing the sandbox runs: several seconds of the API server's time.
 const unusedDefinitions: ReadonlySet<string> = new Set([
@@ -163,7 +165,8 @@ class RunningControlPlane implements ControlPlane {
   }
 
   async stop(): Promise<void> {
-    await this.node?.stop();
+    // Bounded: with etcd gone the API server keeps the node waiting for minutes.
+    await Promise.race([this.node?.stop(), sleep(nodeStopTimeout, undefined, { ref: false })]);
     for (const part of [...controlPlaneParts].reverse()) await this.stopPart(part);
   }
 

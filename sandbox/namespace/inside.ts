@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { SandboxError } from "../error";
 import { setUpNetwork } from "./network";
-import { forwardsVariable, runDirectoryVariable, runPaths } from "./run";
+import { forwardsVariable, logsVariable, runDirectoryVariable, runPaths } from "./run";
 
 const run = promisify(execFile);
 
@@ -15,7 +15,7 @@ export interface SandboxNamespace {
   readonly directory: string;
   /** A tmpfs that only exists inside: for data, keys, Pods' volumes, logs. */
   readonly innerDirectory: string;
-  /** Directory of the parts' logs, in the run's directory. */
+  /** Directory of the parts' logs; `LaunchOptions.logDirectory` says whether it outlives the run. */
   readonly logDirectory: string;
   /** Host port (on 127.0.0.1) of each forward by name; serve them with `exposePort(directory, name, …)`. */
   readonly forwards: Readonly<Record<string, number>>;
@@ -29,19 +29,18 @@ export interface SandboxNamespace {
  */
 export async function enterNamespace(): Promise<SandboxNamespace> {
   const directory = process.env[runDirectoryVariable];
-  if (directory === undefined) {
+  const logDirectory = process.env[logsVariable];
+  if (directory === undefined || logDirectory === undefined) {
     throw new SandboxError(
       "This program runs inside the sandbox's namespaces only: start it with `make sandbox`.",
     );
   }
   const { inner } = runPaths(directory);
   const temporary = join(inner, "tmp");
-  const logDirectory = join(directory, "logs");
   // Made last: when it is there, all the rest is.
   if (!existsSync(temporary)) {
     await setUpNetwork();
     await run("mount", ["-t", "tmpfs", "-o", "mode=0755", "tmpfs", inner]);
-    await mkdir(logDirectory, { recursive: true });
     await mkdir(temporary);
   }
   process.env["TMPDIR"] = temporary;

@@ -5,14 +5,15 @@
  * and with that one every process, interface, address and mount inside is gone.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { constants } from "node:os";
+import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { pathToFileURL } from "node:url";
 import { SandboxError } from "../error";
 import { openForward, type Forward, type OpenForward } from "./forward";
 import { findNamespaceFlags } from "./permission";
-import { forwardsVariable, runDirectoryVariable, runPaths } from "./run";
+import { forwardsVariable, logsVariable, runDirectoryVariable, runPaths } from "./run";
 import { makeRunDirectory, removeTree, sweepStaleRuns } from "./stale";
 
 /** What to run inside, and how it is reached. */
@@ -23,6 +24,11 @@ export interface LaunchOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Host ports. Default: none. */
   readonly forwards?: readonly Forward[];
+  /**
+   * For the parts' logs, so that they outlive the run: emptied at its start.
+   * Default: in the run's directory, and removed with it.
+   */
+  readonly logDirectory?: string;
   /** Milliseconds the program gets to stop in order before everything is killed. Default 15,000. */
   readonly stopTimeout?: number;
 }
@@ -61,9 +67,13 @@ export async function launch(options: LaunchOptions): Promise<number> {
   try {
     const paths = runPaths(directory);
     await Promise.all([mkdir(paths.forwards), mkdir(paths.inner)]);
+    const logDirectory = options.logDirectory ?? join(directory, "logs");
+    await rm(logDirectory, { recursive: true, force: true });
+    await mkdir(logDirectory, { recursive: true });
     for (const forward of options.forwards ?? []) forwards.push(await openForward(directory, forward));
     return await runProgram(options, flags, {
       [runDirectoryVariable]: directory,
+      [logsVariable]: logDirectory,
       [forwardsVariable]: JSON.stringify(Object.fromEntries(forwards.map(({ name, port }) => [name, port]))),
     });
   } finally {

@@ -1,6 +1,6 @@
 /**
  * What the launcher (outside) and the program (inside the namespaces) have in common: the run's directory
- * and the table of forwarded ports. It travels in two environment variables.
+ * and the table of forwarded ports. It travels in environment variables.
  */
 import { join } from "node:path";
 
@@ -8,6 +8,8 @@ import { join } from "node:path";
 export const runDirectoryVariable = "VPSIGHT_SANDBOX_RUN";
 /** Environment variable with the forward table, JSON of `{ [name]: host port }`. */
 export const forwardsVariable = "VPSIGHT_SANDBOX_FORWARDS";
+/** Environment variable with the directory of the parts' logs. */
+export const logsVariable = "VPSIGHT_SANDBOX_LOGS";
 
 /** Where things of one run lie. All of it is removed when the run ends. */
 export interface RunPaths {

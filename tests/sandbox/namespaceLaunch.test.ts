@@ -143,6 +143,16 @@ describe("the sandbox's launcher", () => {
       taken.close();
     }
   });
+
+  it("keeps the logs of the last run where it is told to", async () => {
+    const logs = join(temporary, "kept");
+    const run = (word: string) =>
+      start(`echo ${word} > $VPSIGHT_SANDBOX_LOGS/${word}.log`, "15000", "0", logs).exited;
+    expect(await run("first")).toBe(0);
+    expect(await run("second")).toBe(0);
+    expect(await readdir(logs)).toEqual(["second.log"]);
+    expect(await runDirectories(temporary)).toEqual([]);
+  });
 });
 
 async function runDirectories(parent: string): Promise<string[]> {
