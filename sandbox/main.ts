@@ -1,6 +1,7 @@
 import * as path from "node:path";
 import { SandboxError } from "./error";
 import { launch, typescriptProgram } from "./namespace/launch";
+import { partsDirectory } from "./parts/find";
 import { announceProvider } from "./provider";
 
 /** `make sandbox` and `make sandbox-once`: starts the program of that name in namespaces of its own. */
@@ -17,7 +18,11 @@ async function main(mode: string | undefined): Promise<number> {
   if (mode !== "live" && mode !== "once")
     throw new SandboxError("usage: main.ts live|once; see `make help`.");
   await announceProvider();
-  return launch({ program: typescriptProgram(path.join(__dirname, programs[mode])), forwards });
+  return launch({
+    program: typescriptProgram(path.join(__dirname, programs[mode])),
+    forwards,
+    logDirectory: path.join(partsDirectory(), "logs", "sandbox"),
+  });
 }
 
 main(process.argv[2]).then(

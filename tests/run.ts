@@ -3,7 +3,8 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { SandboxError } from "../sandbox/error";
-import { launch, typescriptProgram } from "../sandbox/namespace/launch";
+import { launch } from "../sandbox/namespace/launch";
+import { partsDirectory } from "../sandbox/parts/find";
 import { announceProvider } from "../sandbox/provider";
 
 /**
@@ -56,8 +57,10 @@ async function main(): Promise<number> {
       stdio: ["ignore", "ignore", "inherit"],
     });
     await announceProvider();
-    const inside = typescriptProgram(path.join(__dirname, "mesh/support/inside.ts"));
-    await launch({ program: [...inside, ...jest, ...flags("mesh", mesh), "--runInBand", "--verbose"] });
+    await launch({
+      program: [...jest, ...flags("mesh", mesh), "--runInBand", "--verbose"],
+      logDirectory: path.join(partsDirectory(), "logs", "test"),
+    });
     const counts = [read(unit), read(mesh)];
     const passed = counts.reduce((sum, count) => sum + count.passed, 0);
     const failed = counts.reduce((sum, count) => sum + count.failed, 0);

@@ -24,7 +24,7 @@ const ledger = new Ledger();
 const named = (version: string) => `gateway-envoy-${version.replace(".", "-")}`;
 
 beforeAll(async () => {
-  platform = await startPlatform(meshNamespace(), { legacy: false, config: { retired: [] } });
+  platform = await startPlatform(await meshNamespace(), { legacy: false, config: { retired: [] } });
   const deployments = envoyVersions.map((version) => {
     const deployment = gatewayDeployment({ envoy: version });
     const labels = { ...ingressGateway.labels, gateway: named(version) };

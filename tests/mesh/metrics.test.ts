@@ -22,7 +22,7 @@ let seen: readonly SeenRequest[];
 let otlp: Buffer;
 
 beforeAll(async () => {
-  platform = await startPlatform(meshNamespace());
+  platform = await startPlatform(await meshNamespace());
   const { target, inventory, token, xboard, prometheus, moveVps } = platform;
   const capture = await captureOtlp(platform);
   ledger = await runScenario({

@@ -25,7 +25,7 @@ const summary = (changes: readonly Change[]) =>
 const said = ({ messages }: Result, text: string) => messages.filter((message) => message.includes(text));
 
 beforeAll(async () => {
-  platform = await startPlatform(meshNamespace(), { deploy: false });
+  platform = await startPlatform(await meshNamespace(), { deploy: false });
   before = await cluster(foreignNamespaces);
 }, minutes(4));
 

@@ -1,16 +1,7 @@
-import type { SandboxNamespace } from "../../../sandbox/namespace/inside";
+import { enterNamespace, type SandboxNamespace } from "../../../sandbox/namespace/inside";
 
-/** The variable by which `inside.ts` hands the namespaces to Jest. */
-export const namespaceVariable = "VPSIGHT_TEST_NAMESPACE";
-
-/** The namespaces that this test runs in. @throws Error outside of `make test`. */
-export function meshNamespace(): SandboxNamespace {
-  const text = process.env[namespaceVariable];
-  if (text === undefined) {
-    throw new Error("The tests on the real control plane run inside namespaces of their own: `make test`.");
-  }
-  return JSON.parse(text) as SandboxNamespace;
-}
+/** The namespaces that this test runs in, set up by the first who asks. @throws SandboxError outside of `make test`. */
+export const meshNamespace = (): Promise<SandboxNamespace> => enterNamespace();
 
 /** For bringing up a platform, and for tests that deploy on it. */
 export const minutes = (count: number) => count * 60_000;
