@@ -5,7 +5,7 @@ import { GatewayAccessLog } from "./components/gatewayAccessLog";
 import { ProxyProtocol } from "./components/proxyProtocol";
 import { RetiredObjects } from "./components/retiredObjects";
 import { VpsExporter } from "./components/vpsExporter";
-import { readConfig } from "./config";
+import { readConfig, type Config } from "./config";
 import { dashboardModels } from "./dashboards";
 import { bundleExporter } from "./exporter/build";
 
@@ -15,37 +15,36 @@ export = async () => {
   const bundle = config.exporter.image === undefined ? await bundleExporter() : "";
 
   // A changed inventory must reach running pods, so ConfigMaps are updated in place and not replaced.
-  const cluster = new k8s.Provider("cluster", { ...config.cluster, enableConfigMapMutable: true });
-  const options = { provider: cluster };
-  const common = { objectName: config.namespace.name, gateway: config.gateway };
+  const provider = new k8s.Provider("cluster", { ...config.cluster, enableConfigMapMutable: true });
+  const common = commonArgs(config);
 
-  const exporter = new VpsExporter(
-    "exporter",
-    {
-      ...common,
-      namespace: config.namespace.name,
-      createNamespace: config.namespace.create,
-      ...config.exporter,
-      bundle,
-      inventory: config.fleet.text,
-      monitoring: config.monitoring,
-    },
-    options,
-  );
-  new ProxyProtocol("proxy-protocol", { ...common, ...config.proxyProtocol }, options);
-  new ClientAddress("client-address", { ...common, ...config.clientAddress }, options);
+  const exporter = new VpsExporter("exporter", { ...common, ...exporterArgs(config), bundle }, { provider });
+  const { receiver } = exporter;
+  new ProxyProtocol("proxy-protocol", { ...common, ...config.proxyProtocol }, { provider });
+  new ClientAddress("client-address", { ...common, ...config.clientAddress }, { provider });
   new GatewayAccessLog(
     "access-log",
-    { ...common, ...config.accessLog, receiver: exporter.receiver },
-    { ...options, dependsOn: exporter },
+    { ...common, ...config.accessLog, receiver },
+    { provider, dependsOn: exporter },
   );
-  if (config.dashboards.enabled)
-    new FleetDashboards(
-      "dashboards",
-      { ...common, ...config.dashboards, dashboards: dashboardModels() },
-      options,
-    );
+  new FleetDashboards("dashboards", { ...common, ...dashboardArgs(config) }, { provider });
   new RetiredObjects("retired", { objects: config.retired, cluster: config.cluster });
 
-  return { stage: config.proxyProtocol.stage, fleetSize: config.fleet.size, receiver: exporter.receiver };
+  return { stage: config.proxyProtocol.stage, fleetSize: config.fleet.size, receiver };
 };
+
+/** Every object's name begins with the namespace's, so that two stacks can share a cluster. */
+const commonArgs = ({ namespace, gateway }: Config) => ({ objectName: namespace.name, gateway });
+
+const exporterArgs = ({ namespace, exporter, fleet, monitoring }: Config) => ({
+  ...exporter,
+  namespace: namespace.name,
+  createNamespace: namespace.create,
+  inventory: fleet.text,
+  monitoring,
+});
+
+const dashboardArgs = ({ dashboards: { enabled, ...place } }: Config) => ({
+  ...place,
+  dashboards: enabled ? dashboardModels() : {},
+});
