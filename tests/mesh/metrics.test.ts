@@ -1,3 +1,4 @@
+import { dashboardModels } from "../../dashboards";
 import { checkCoverage, forgeProxyHeader, runScenario } from "../../sandbox/fleet";
 import { gatewayCounters, gatewayReports, gatewayStats } from "../../sandbox/gateway";
 import {
@@ -103,6 +104,20 @@ test("the token is in no log, batch, metric or state", async () => {
 test("panel users leave no trace", () => {
   expect(ledger.outOfScope.length).toBeGreaterThan(0);
   expect(otlp.toString("latin1")).not.toContain("/api/v1/client/subscribe");
+});
+
+test("every query of the dashboard gives data", async () => {
+  const model = JSON.parse(dashboardModels()["fleet"] ?? "") as { panels: { targets: { expr: string }[] }[] };
+  const expressions = model.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
+  expect(expressions.length).toBeGreaterThan(5);
+  const answers = await Promise.all(
+    expressions.map(async (expression) => {
+      // As with "All" chosen in both variables.
+      const samples = await platform.prometheus.query(expression.replaceAll(/\$(region|vps)/g, ".*"));
+      return { expression, empty: samples.length === 0 };
+    }),
+  );
+  expect(answers.filter(({ empty }) => empty)).toEqual([]);
 });
 
 test(
