@@ -20,9 +20,9 @@ test("with no trusted hop the client's own X-Forwarded-For is dropped before Env
   expect(settings(0, "remove")).not.toHaveProperty("xff_num_trusted_hops");
 });
 
-test("with trusted hops the header is kept, since the address stands in it", () => {
-  expect(settings(2, "remove")).toMatchObject({ xff_num_trusted_hops: 2 });
-  expect(settings(2, "remove")).not.toHaveProperty("early_header_mutation_extensions");
+test.each([1, 2, 10])("with %i trusted hops the header is kept, since the address stands in it", (hops) => {
+  expect(settings(hops, "remove")).toMatchObject({ xff_num_trusted_hops: hops });
+  expect(settings(hops, "remove")).not.toHaveProperty("early_header_mutation_extensions");
 });
 
 test("one filter on the gateway's pods, or none when nothing is to be changed", async () => {
