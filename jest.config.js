@@ -23,6 +23,11 @@ module.exports = {
       testMatch: ["<rootDir>/tests/**/*.test.ts"],
       testPathIgnorePatterns: ["/node_modules/", "/tests/mesh/"],
     },
-    { ...shared, displayName: "mesh", testMatch: ["<rootDir>/tests/mesh/**/*.test.ts"] },
+    {
+      ...shared,
+      displayName: "mesh",
+      testMatch: ["<rootDir>/tests/mesh/**/*.test.ts"],
+      setupFilesAfterEnv: ["<rootDir>/tests/mesh/support/setup.ts"],
+    },
   ],
 };
