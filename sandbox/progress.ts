@@ -9,6 +9,7 @@ export class Progress {
   private readonly waiting = new Map<string, number>();
   private readonly timer: NodeJS.Timeout;
   private done = 0;
+  private closed = false;
 
   /** @param steps how many there will be in all. */
   constructor(
@@ -19,8 +20,9 @@ export class Progress {
     this.timer.unref();
   }
 
-  /** Takes a step's beginning and its end. */
+  /** Takes a step's beginning and its end; after `close` nothing is said, such as of a part started again. */
   readonly report = ({ part, state, detail }: PartProgress): void => {
+    if (this.closed) return;
     if (state === "starting") {
       this.waiting.set(part, performance.now());
       this.tick(true);
@@ -49,6 +51,7 @@ export class Progress {
 
   /** Ends the moving line. */
   close(): void {
+    this.closed = true;
     clearInterval(this.timer);
     this.erase();
   }
