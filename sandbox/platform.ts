@@ -143,7 +143,6 @@ async function start(
   stops.push(() => controlPlane.stop());
   const { kubeConfig } = controlPlane;
 
-  // Nothing of the program waits for Prometheus, the slowest to start, so both start side by side.
   const seeding = seedCluster({
     kubeConfig,
     directory: path.join(directory, "panel"),
@@ -173,7 +172,9 @@ async function start(
     );
     return started;
   });
-  const deploying = Promise.all([opening, balancing]).then(async ([engine]) => {
+  // Prometheus' config reloader must be watching before there is something to reload: a ServiceMonitor that came
+  // while it started was once left unread until its next full look, minutes later.
+  const deploying = Promise.all([opening, balancing, seeding]).then(async ([engine]) => {
     if (legacy) await seedLegacy(kubeConfig);
     if (deploy) await progress.step("pulumi up", () => engine.up());
   });
