@@ -172,8 +172,7 @@ async function start(
     );
     return started;
   });
-  // Prometheus' config reloader must be watching before there is something to reload: a ServiceMonitor that came
-  // while it started was once left unread until its next full look, minutes later.
+  // After Prometheus too: its config reloader must be watching before there is something to reload.
   const deploying = Promise.all([opening, balancing, seeding]).then(async ([engine]) => {
     if (legacy) await seedLegacy(kubeConfig);
     if (deploy) await progress.step("pulumi up", () => engine.up());

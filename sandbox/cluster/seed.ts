@@ -130,7 +130,7 @@ async function waitUntilReady(options: SeedOptions): Promise<void> {
       ...{ group: "monitoring.coreos.com", version: "v1", plural: "prometheuses" },
       ...{ namespace, name: "sandbox" },
     });
-    return availableReplicas(object) === 1 ? true : undefined;
+    return availableReplicas(object) === 1 && (await reloaderWatches(kubeConfig)) ? true : undefined;
   };
   const wait = async (
     part: string,
@@ -150,6 +150,20 @@ async function waitUntilReady(options: SeedOptions): Promise<void> {
     wait("Xboard stand-in", panel.namespace, () => deployment(panel.namespace, panel.name)),
     wait("Prometheus", "monitoring", prometheus),
   ]);
+}
+
+/**
+ * Whether Prometheus' config reloader watches its files. It reads them once when it starts, tries for five seconds to
+ * hand them to a Prometheus that is not up yet, and only then watches: what changes in between is not seen for minutes.
+ */
+async function reloaderWatches(kubeConfig: KubeConfig): Promise<boolean> {
+  const address = await readyPodAddress(kubeConfig, "monitoring", prometheusLabels);
+  if (address === undefined) return false;
+  const metrics = await fetch(`http://${address}:8080/metrics`).then(
+    (response) => response.text(),
+    () => "",
+  );
+  return /^reloader_watches [1-9]/m.test(metrics);
 }
 
 function availableReplicas(object: unknown): number | undefined {
