@@ -130,7 +130,7 @@ async function waitUntilReady(options: SeedOptions): Promise<void> {
       ...{ group: "monitoring.coreos.com", version: "v1", plural: "prometheuses" },
       ...{ namespace, name: "sandbox" },
     });
-    return availableReplicas(object) === 1 && (await reloaderWatches(kubeConfig)) ? true : undefined;
+    return availableReplicas(object) === 1 && (await reloaderIsThrough(kubeConfig)) ? true : undefined;
   };
   const wait = async (
     part: string,
@@ -153,17 +153,18 @@ async function waitUntilReady(options: SeedOptions): Promise<void> {
 }
 
 /**
- * Whether Prometheus' config reloader watches its files. It reads them once when it starts, tries for five seconds to
- * hand them to a Prometheus that is not up yet, and only then watches: what changes in between is not seen for minutes.
+ * Whether Prometheus' config reloader has handed over its files once. It reads them when it starts, tries every five
+ * seconds until Prometheus is up to take them, and only then looks for changes: one that comes in between is
+ * not seen for minutes.
  */
-async function reloaderWatches(kubeConfig: KubeConfig): Promise<boolean> {
+async function reloaderIsThrough(kubeConfig: KubeConfig): Promise<boolean> {
   const address = await readyPodAddress(kubeConfig, "monitoring", prometheusLabels);
   if (address === undefined) return false;
   const metrics = await fetch(`http://${address}:8080/metrics`).then(
     (response) => response.text(),
     () => "",
   );
-  return /^reloader_watches [1-9]/m.test(metrics);
+  return /^reloader_last_reload_successful 1$/m.test(metrics);
 }
 
 function availableReplicas(object: unknown): number | undefined {
