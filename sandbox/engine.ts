@@ -69,6 +69,8 @@ export class Engine {
         pulumiCommand: await PulumiCommand.get(),
         envVars: {
           PATH: process.env["PATH"],
+          // Its own choice of a home asks for the user, who is root inside a user namespace.
+          PULUMI_HOME: path.join(directory, "home"),
           PULUMI_BACKEND_URL: `file://${state}`,
           PULUMI_CONFIG_PASSPHRASE: randomBytes(16).toString("hex"),
           PULUMI_SKIP_UPDATE_CHECK: "true",
@@ -76,7 +78,12 @@ export class Engine {
           KUBECONFIG: kubeconfig,
         },
       },
-    );
+    ).catch((error: unknown) => {
+      const lines = (error instanceof Error ? error.message : String(error)).split("\n");
+      throw new SandboxError(
+        `pulumi could not open the stack: ${lines.find((line) => line.includes("error:")) ?? lines[0]}`,
+      );
+    });
     const engine = new Engine(opened, configFile);
     engine.configure({ cluster: { kubeconfig }, ...options.config });
     return engine;
