@@ -56,7 +56,7 @@ export const retirableKinds = {
   ServiceAccount: "v1",
 } as const;
 
-const kindNames = Object.keys(retirableKinds).join(", ");
+const kindNames = Object.keys(retirableKinds) as (keyof typeof retirableKinds)[];
 
 const loadBalancer = z.enum(["controller"], {
   error: (issue) =>
@@ -179,9 +179,7 @@ export const configSchema = section({
   retired: z
     .array(
       section({
-        kind: z.enum(["ServiceEntry", "WorkloadGroup", "WorkloadEntry", "ServiceAccount"], {
-          error: `one of ${kindNames}`,
-        }),
+        kind: z.enum(kindNames, { error: `one of ${kindNames.join(", ")}` }),
         namespace: dnsLabel,
         name: z.string({ error: "the object's exact name" }).min(1, { error: "the object's exact name" }),
       }),

@@ -11,7 +11,7 @@ const selected = 'region=~"$region",vps=~"$vps"';
 const known = 'vps!="unknown"';
 
 /** 304 is success; the client that went away before an answer (code 0) is an error. */
-const failed = 'code=~"0|4..|5.."';
+export const failed = 'code=~"0|4..|5.."';
 
 export const queries = {
   /** Requests per second of each VPS. */

@@ -6,6 +6,7 @@ import { Ledger, type PrometheusClient } from "./ledger";
 import { exposePort } from "./namespace/forward";
 import { sandboxNetwork } from "./namespace/network";
 import { ports } from "../components/vpsExporterObjects";
+import { failed } from "../dashboards/queries";
 import { forwardedServer } from "./controlPlane";
 import type { Platform } from "./platform";
 import type { SandboxNamespace } from "./namespace/inside";
@@ -64,7 +65,7 @@ const rateWindow = "30s";
 const by = "sum by (vps, region)";
 const queries = {
   requestsPerSecond: `${by} (rate(vps_requests_total[${rateWindow}]))`,
-  errorRatio: `${by} (rate(vps_requests_total{code=~"0|4..|5.."}[${rateWindow}])) / ${by} (rate(vps_requests_total[${rateWindow}]))`,
+  errorRatio: `${by} (rate(vps_requests_total{${failed}}[${rateWindow}])) / ${by} (rate(vps_requests_total[${rateWindow}]))`,
   p50: `histogram_quantile(0.5, sum by (vps, region, le) (rate(vps_request_duration_seconds_bucket[${rateWindow}])))`,
   p95: `histogram_quantile(0.95, sum by (vps, region, le) (rate(vps_request_duration_seconds_bucket[${rateWindow}])))`,
   silence: "time() - (max by (vps, region) (vps_last_request_timestamp_seconds) > 0)",
