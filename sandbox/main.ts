@@ -9,6 +9,7 @@ const programs: Readonly<Record<string, string>> = {
   live: "live.ts",
   once: "once.ts",
   "drill-loss": "drills/loss.ts",
+  "drill-scale": "drills/scale.ts",
 };
 
 /** Host ports, taken when they are free. */

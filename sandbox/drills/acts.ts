@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { waitFor } from "../cluster";
+import { SandboxError } from "../error";
+import { gatewayCounters, gatewayStats } from "../gateway";
 import { monotonicMilliseconds, type Ledger } from "../ledger";
-import type { Platform } from "../platform";
+import { scrape, type Platform } from "../platform";
 import type { ExporterDeployment } from "./exporterDeployment";
 import { underLoad, type ActResult } from "./load";
 
@@ -40,8 +43,11 @@ export function rolling({ platform, deployment, times, tell }: Drill): Promise<A
   );
 }
 
-/** No exporter at all for a while. */
-export function away({ platform, deployment, times, tell }: Drill): Promise<ActResult> {
+/** No exporter at all for a while. @param patienceMilliseconds how long records may take to arrive after its return. */
+export function away(
+  { platform, deployment, times, tell }: Drill,
+  patienceMilliseconds = 60_000,
+): Promise<ActResult> {
   return underLoad(
     platform,
     async (ledger) => {
@@ -56,51 +62,69 @@ export function away({ platform, deployment, times, tell }: Drill): Promise<ActR
       tell("exporters are ready again");
       await steady(times, ledger, tell);
     },
-    60_000,
+    patienceMilliseconds,
   );
 }
 
 /** What a killed replica cost. */
 export interface KillResult extends ActResult {
-  /** Most requests that can be lost: those that may have reached the replica after its last scrape. */
+  /** Most requests that can be lost: what the replica had counted since its last scrape, and what was on its way to it. */
   readonly bound: number;
+  /** Of these, records that the gateway counted as dropped: their call was cut off. */
+  readonly dropped: number;
 }
 
-/** Time a record may take from its request's end to the exporter: the gateway's flush interval, and the call. */
+/** Time that a record may take from its request's end to the exporter: the gateway's flush interval, and the call. */
 const deliveryMilliseconds = 1_500;
 
-/** `kill -9` of one replica, which starts again in its pod. */
+/** `kill -9` of one replica late in a scrape interval; it starts again in its pod. */
 export async function kill({ platform, deployment, times, tell }: Drill): Promise<KillResult> {
-  let bound = 0;
+  let unread = 0;
+  let onTheWay = 0;
+  const dropped = async () =>
+    (await gatewayStats(platform.controlPlane.kubeConfig)).get(gatewayCounters.recordsDropped) ?? 0;
+  const droppedBefore = await dropped();
   const result = await underLoad(
     platform,
     async (ledger) => {
       await steady(times, ledger, tell);
-      const [victim = ""] = await deployment.readyPods();
+      const [victim] = await deployment.readyPods();
+      if (victim === undefined)
+        throw new SandboxError("no exporter is ready; see the drill's earlier lines.");
+      unread = await waitFor("a replica with records that nobody has read", 30_000, async () => {
+        const [counted, read] = await Promise.all([
+          ownCount(victim.address),
+          scrapedCount(platform, victim.name),
+        ]);
+        return counted - read > ledger.total / times.steadySeconds ? counted - read : undefined;
+      });
       const killed = monotonicMilliseconds();
-      const lastScrape = await secondsSinceScrape(platform, victim);
-      platform.controlPlane.kubelet.kill("vpsight", victim);
-      tell(`killed ${victim}, last scraped ${lastScrape.toFixed(1)} s ago`);
-      const from = killed - lastScrape * 1_000 - deliveryMilliseconds;
-      // What is on its way to the replica in this moment is lost with it: Envoy does not send it again.
-      const to = monotonicMilliseconds() + deliveryMilliseconds;
+      platform.controlPlane.kubelet.kill("vpsight", victim.name);
+      tell(`killed ${victim.name} with ${unread} records that Prometheus had not read`);
       await steady(times, ledger, tell);
-      bound = ledger.entries.filter(
-        (entry) => entry.endMilliseconds >= from && entry.endMilliseconds <= to,
+      onTheWay = ledger.entries.filter(
+        ({ endMilliseconds }) => Math.abs(endMilliseconds - killed) < deliveryMilliseconds,
       ).length;
     },
     20_000,
   );
-  return { ...result, bound };
+  return { ...result, bound: unread + onTheWay, dropped: (await dropped()) - droppedBefore };
+}
+
+/** What a replica has counted by its own account, and what Prometheus last read there. */
+async function ownCount(address: string): Promise<number> {
+  return Number(
+    /^vpsight_exporter_records_total\{result="counted"\} (\d+)$/m.exec(await scrape(address))?.[1],
+  );
+}
+
+async function scrapedCount({ prometheus }: Platform, pod: string): Promise<number> {
+  const [sample] = await prometheus.query(`vpsight_exporter_records_total{result="counted",pod="${pod}"}`);
+  return sample?.value ?? Number.NaN;
 }
 
 async function steady({ steadySeconds }: ActTimes, ledger: Ledger, tell: Tell): Promise<void> {
   const before = ledger.total;
   await sleep(steadySeconds * 1_000);
   tell(`steady load: ${Math.round((ledger.total - before) / steadySeconds)} requests per second`);
-}
-
-async function secondsSinceScrape({ prometheus }: Platform, pod: string): Promise<number> {
-  const [sample] = await prometheus.query(`time() - timestamp(vpsight_exporter_build_info{pod="${pod}"})`);
-  return sample?.value ?? Infinity;
 }

@@ -41,15 +41,15 @@ export class ExporterDeployment {
     await sleep(1_000);
   }
 
-  /** Those that run and stay, ready or not. */
-  async readyPods(): Promise<string[]> {
+  /** Those that are ready and stay. */
+  async readyPods(): Promise<{ name: string; address: string }[]> {
     return (await this.pods())
       .filter(
         ({ metadata, status }) =>
           metadata?.deletionTimestamp === undefined &&
           status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True"),
       )
-      .map(({ metadata }) => metadata?.name ?? "");
+      .map(({ metadata, status }) => ({ name: metadata?.name ?? "", address: status?.podIP ?? "" }));
   }
 
   private async pods(): Promise<V1Pod[]> {

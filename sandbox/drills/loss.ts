@@ -25,7 +25,7 @@ runOnPlatform({}, async (platform) => {
   const gone = await act("away30s", away);
   const killed = await act("kill9", kill);
   tell(
-    `kill9: ${killed.lost} lost, at most ${killed.bound} possible: ${withinBound(killed) ? "within the bound" : "MORE"}`,
+    `kill9: ${killed.lost} lost, ${killed.dropped} of them counted as dropped by the gateway; at most ${killed.bound} possible`,
   );
   console.log(
     `loss: rolling ${roll.off} of ${roll.sent}, away30s ${gone.off} of ${gone.sent}, kill9 ${killed.lost} of ${killed.sent}`,
