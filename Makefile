@@ -1,7 +1,7 @@
 # Everything a person or CI runs. Each target does the set-up that it needs; downloads and builds go to .parts/
 # (or to VPSIGHT_PARTS_DIR, which several clones can share), npm's packages to node_modules/.
 .DEFAULT_GOAL := help
-.PHONY: help sandbox sandbox-once test check setup generate lint types unit format
+.PHONY: help sandbox sandbox-once drill-loss drill-scale collector test check setup generate lint types unit format
 
 # node.sh prints where a fit Node is, and brings one when the machine's own is too old.
 with_node = PATH="$$(sh sandbox/parts/node.sh):$$PATH"
@@ -18,7 +18,13 @@ sandbox: setup ## The whole platform on this machine, with a live table of the f
 sandbox-once: setup ## The same, bounded: a fixed scenario, then every request is accounted for; exit 0 or 1
 	@$(typescript) sandbox/main.ts once
 
-test: setup ## All tests, those on the real control plane included; the last line is `N passed, N failed`
+drill-loss: setup ## What a rolling update, an outage and a kill of the exporter lose under load (about 5 minutes)
+	@$(typescript) sandbox/main.ts drill-loss
+
+drill-scale: setup collector ## Two and four exporters, then OpenTelemetry Collectors in front: who takes what, and nothing is lost
+	@$(typescript) sandbox/main.ts drill-scale
+
+test: setup collector ## All tests, those on the real control plane included; the last line is `N passed, N failed`
 	@$(typescript) tests/run.ts
 
 check: node_modules/.installed lint types generate unit ## Lint, types, generated files, unit tests
@@ -26,6 +32,9 @@ check: node_modules/.installed lint types generate unit ## Lint, types, generate
 
 setup: node_modules/.installed ## Bring every part the sandbox runs (first time: about 20 minutes on 2 cores)
 	@$(typescript) sandbox/parts/install.ts
+
+collector: node_modules/.installed
+	@$(typescript) sandbox/parts/install.ts otel-collector
 
 generate: node_modules/.installed
 	@$(typescript) dashboards/generate.ts

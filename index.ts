@@ -1,6 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import { ClientAddress } from "./components/clientAddress";
 import { FleetDashboards } from "./components/fleetDashboards";
+import { FleetRules } from "./components/fleetRules";
 import { GatewayAccessLog } from "./components/gatewayAccessLog";
 import { ProxyProtocol } from "./components/proxyProtocol";
 import { RetiredObjects } from "./components/retiredObjects";
@@ -19,7 +20,7 @@ export = async () => {
   const common = commonArgs(config);
 
   const exporter = new VpsExporter("exporter", { ...common, ...exporterArgs(config), bundle }, { provider });
-  const { receiver } = exporter;
+  const receiver = config.accessLog.receiver ?? exporter.receiver;
   new ProxyProtocol("proxy-protocol", { ...common, ...config.proxyProtocol }, { provider });
   new ClientAddress("client-address", { ...common, ...config.clientAddress }, { provider });
   new GatewayAccessLog(
@@ -27,6 +28,9 @@ export = async () => {
     { ...common, ...config.accessLog, receiver },
     { provider, dependsOn: exporter },
   );
+  if (rulesWanted(config)) {
+    new FleetRules("rules", { ...common, ...ruleArgs(config) }, { provider, dependsOn: exporter });
+  }
   new FleetDashboards("dashboards", { ...common, ...dashboardArgs(config) }, { provider });
   new RetiredObjects("retired", { objects: config.retired, cluster: config.cluster });
 
@@ -42,6 +46,17 @@ const exporterArgs = ({ namespace, exporter, fleet, monitoring }: Config) => ({
   createNamespace: namespace.create,
   inventory: fleet.text,
   monitoring,
+});
+
+/** Without the operator nobody knows a PrometheusRule. */
+const rulesWanted = ({ rules, monitoring }: Config) =>
+  rules.enabled && monitoring.discovery === "serviceMonitor";
+
+const ruleArgs = ({ rules, monitoring, namespace }: Config) => ({
+  ...rules,
+  namespace: namespace.name,
+  labels: monitoring.labels,
+  scrapeInterval: monitoring.scrapeInterval,
 });
 
 const dashboardArgs = ({ dashboards: { enabled, ...place } }: Config) => ({

@@ -11,4 +11,6 @@ export const apiVersions = {
   /** EnvoyFilter has no newer version. https://istio.io/latest/docs/reference/config/networking/envoy-filter/ */
   envoyFilter: "networking.istio.io/v1alpha3",
   serviceMonitor: "monitoring.coreos.com/v1",
+  podMonitor: "monitoring.coreos.com/v1",
+  prometheusRule: "monitoring.coreos.com/v1",
 } as const;

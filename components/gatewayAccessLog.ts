@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { accessRecordFields, type AccessRecordField } from "../exporter/receive/fields";
 import { everyConnectionManager, gatewayFilter, type ConfigPatch, type Gateway } from "./gateway";
+import { receiverClusterName, receiverClusters, type Receiver } from "./receiverCluster";
 
 /** What decides the gateway's log format and its delivery. */
 export interface AccessLogSettings {
@@ -14,8 +15,8 @@ export interface AccessLogSettings {
   flushInterval: string;
   /** How often a batch is tried again while the exporter is away. */
   retries: number;
-  /** Where the exporter's OTLP port is. */
-  receiver: { host: string; port: number };
+  /** Where the OTLP port is, the exporter's or that of a Collector in front of it. */
+  receiver: Receiver;
 }
 
 export interface GatewayAccessLogArgs extends AccessLogSettings {
@@ -32,7 +33,7 @@ export class GatewayAccessLog extends pulumi.ComponentResource {
   constructor(name: string, args: GatewayAccessLogArgs, options: pulumi.ComponentResourceOptions) {
     super("vpsight:gateway:GatewayAccessLog", name, {}, options);
     const objectName = `${args.objectName}-access-log`;
-    const configPatches = [accessLogPatch(args)];
+    const configPatches = accessLogPatches(args);
     gatewayFilter(`${name}-filter`, { objectName, gateway: args.gateway, configPatches }, { parent: this });
     this.registerOutputs({});
   }
@@ -61,6 +62,12 @@ const stdoutOnlyOperators = {
   request_id: "%REQ(X-REQUEST-ID)%",
 } as const;
 
+/** The whole change: the clusters first, since the loggers name one of them. */
+export const accessLogPatches = (settings: AccessLogSettings): ConfigPatch[] => [
+  ...receiverClusters(settings.receiver),
+  accessLogPatch(settings),
+];
+
 /** MERGE appends to a list, so loggers that are there already stay. */
 export function accessLogPatch(settings: AccessLogSettings): ConfigPatch {
   const filter = pathFilter(settings.pathPrefixes);
@@ -87,7 +94,7 @@ function otlpLogger({ receiver, bufferBytes, flushInterval, retries }: AccessLog
         transport_api_version: "V3",
         grpc_service: {
           envoy_grpc: {
-            cluster_name: `outbound|${receiver.port}||${receiver.host}`,
+            cluster_name: receiverClusterName(receiver),
             // Envoy would send the cluster's name as :authority, and Node's HTTP/2 resets every stream for its "|",
             // while Envoy counts the records as written.
             authority: receiver.host,

@@ -79,7 +79,10 @@ export class VpsExporter extends pulumi.ComponentResource {
   }
 
   private createService(name: string, args: VpsExporterArgs, options: pulumi.CustomResourceOptions) {
-    return [new k8s.core.v1.Service(`${name}-service`, objects.service(args), options)];
+    return [
+      new k8s.core.v1.Service(`${name}-service`, objects.service(args), options),
+      new k8s.core.v1.Service(`${name}-metrics`, objects.metricsService(args), options),
+    ];
   }
 
   private createPolicies(name: string, args: VpsExporterArgs, options: pulumi.CustomResourceOptions) {

@@ -14,6 +14,9 @@ const files = { bundle: "exporter.cjs", inventory: "fleet.yaml" } as const;
 /** A ConfigMap holds 1 MiB in all (https://kubernetes.io/docs/concepts/configuration/configmap/); names and keys take some. */
 export const configMapBytes = 1_000_000;
 
+/** How long istiod and the gateway may take to leave a pod alone; on idle machines it is well under a second. */
+export const withdrawalSeconds = 5;
+
 /** A user that exists in no image and owns nothing. */
 const nobody = 65532;
 
@@ -23,6 +26,9 @@ const fullName = (args: Named) => `${args.objectName}-exporter`;
 
 /** The name by which the gateway's Envoy knows the Service. */
 export const serviceHost = (args: Named) => `${fullName(args)}.${args.namespace}.svc.cluster.local`;
+
+/** Of the Service that only Prometheus uses. */
+const metricsLabel = { "vpsight/metrics": "true" } as const;
 
 const selectorLabels = (args: Named) => ({
   "app.kubernetes.io/name": "vpsight-exporter",
@@ -79,8 +85,30 @@ export function service(args: VpsExporterArgs): types.input.core.v1.Service {
       ports: [
         // Istio takes the protocol from the name's prefix; without it Envoy would speak HTTP/1.1 to a gRPC server.
         { name: "grpc-otlp", port: ports.otlp, targetPort: "grpc-otlp" },
-        { name: "http-metrics", port: ports.metrics, targetPort: "http-metrics" },
       ],
+    },
+  };
+}
+
+/**
+ * For Prometheus alone. It names pods that are not ready, too, and so those that are ending: they hold counts
+ * that nobody has read. Prometheus finds targets by Endpoints unless told otherwise, which leave an ending pod
+ * out at once (EndpointSlices keep it). On the Service above the setting would have the gateway send to such pods.
+ * https://prometheus-operator.dev/docs/api-reference/api/#monitoring.coreos.com/v1.ServiceDiscoveryRole
+ */
+export function metricsService(args: VpsExporterArgs): types.input.core.v1.Service {
+  return {
+    metadata: {
+      ...metadata(args),
+      name: `${fullName(args)}-metrics`,
+      labels: { ...labels(args), ...metricsLabel },
+      annotations: { "pulumi.com/skipAwait": "true" },
+    },
+    spec: {
+      clusterIP: "None",
+      publishNotReadyAddresses: true,
+      selector: selectorLabels(args),
+      ports: [{ name: "http-metrics", port: ports.metrics, targetPort: "http-metrics" }],
     },
   };
 }
@@ -139,8 +167,8 @@ function podSpec(args: VpsExporterArgs): types.input.core.v1.PodSpec {
         labelSelector: { matchLabels: selectorLabels(args) },
       }),
     ),
-    // Time to finish what came, to be scraped once more, and to end.
-    terminationGracePeriodSeconds: args.drainSeconds + 15,
+    // Time to be forgotten by the gateway, to finish what came, to be scraped once more, and to end.
+    terminationGracePeriodSeconds: withdrawalSeconds + args.drainSeconds + 15,
     containers: [
       {
         name: "exporter",
@@ -150,6 +178,9 @@ function podSpec(args: VpsExporterArgs): types.input.core.v1.PodSpec {
           `--inventory-file=${paths.inventory}/${files.inventory}`,
           `--drain-seconds=${args.drainSeconds}`,
         ],
+        // A pod that ends leaves its Service at once, and a moment later the gateway knows: until then it must take what
+        // comes, since Envoy gives up a batch that is refused on a connection which is open.
+        lifecycle: { preStop: { sleep: { seconds: withdrawalSeconds } } },
         ports: [
           { name: "grpc-otlp", containerPort: ports.otlp },
           { name: "http-metrics", containerPort: ports.metrics },
@@ -228,7 +259,9 @@ export function networkPolicy(args: VpsExporterArgs): types.input.networking.v1.
 
 export function serviceMonitorSpec(args: VpsExporterArgs): NonNullable<IServiceMonitor["spec"]> {
   return {
-    selector: { matchLabels: selectorLabels(args) },
+    selector: { matchLabels: { ...selectorLabels(args), ...metricsLabel } },
+    // The name of the job, rather than the Service's.
+    jobLabel: "app.kubernetes.io/name",
     endpoints: [
       {
         port: "http-metrics",

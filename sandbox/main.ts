@@ -4,8 +4,13 @@ import { launch, typescriptProgram } from "./namespace/launch";
 import { partsDirectory } from "./parts/find";
 import { announceProvider } from "./provider";
 
-/** `make sandbox` and `make sandbox-once`: starts the program of that name in namespaces of its own. */
-const programs = { live: "live.ts", once: "once.ts" } as const;
+/** `make sandbox`, `make sandbox-once` and the drills: starts the program of that name in namespaces of its own. */
+const programs: Readonly<Record<string, string>> = {
+  live: "live.ts",
+  once: "once.ts",
+  "drill-loss": "drills/loss.ts",
+  "drill-scale": "drills/scale.ts",
+};
 
 /** Host ports, taken when they are free. */
 const forwards = [
@@ -14,12 +19,13 @@ const forwards = [
   { name: "exporter", port: 9464 },
 ];
 
-async function main(mode: string | undefined): Promise<number> {
-  if (mode !== "live" && mode !== "once")
-    throw new SandboxError("usage: main.ts live|once; see `make help`.");
+async function main(mode = ""): Promise<number> {
+  const program = programs[mode];
+  if (program === undefined)
+    throw new SandboxError(`usage: main.ts ${Object.keys(programs).join("|")}; see \`make help\`.`);
   await announceProvider();
   return launch({
-    program: typescriptProgram(path.join(__dirname, programs[mode])),
+    program: typescriptProgram(path.join(__dirname, program)),
     forwards,
     logDirectory: path.join(partsDirectory(), "logs", "sandbox"),
   });

@@ -105,6 +105,16 @@ test("an unknown key is an error at every level, with the known ones listed", ()
   ]);
 });
 
+test("an ending exporter must stay for one scrape more", () => {
+  expect(problems({ fleet, monitoring: { scrapeInterval: "1m" } })).toEqual([
+    "exporter.drainSeconds: must be at least 70 with monitoring.scrapeInterval 1m, so that Prometheus reads an ending pod " +
+      "once more; got 35. Set it in Pulumi.test.yaml.",
+  ]);
+  expect(problems({ fleet, monitoring: { scrapeInterval: "1m" }, exporter: { drainSeconds: 70 } })).toEqual(
+    [],
+  );
+});
+
 test("the in-tree load balancer is refused with the reason", () => {
   const [problem] = problems({ fleet, proxyProtocol: { loadBalancer: "in-tree" } });
   expect(problem).toMatch(

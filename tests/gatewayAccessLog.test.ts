@@ -47,7 +47,7 @@ test("the OTLP logger sends every field of the contract under the exporter's hos
     Object.values(accessRecordFields),
   );
   expect(otlp?.typed_config.common_config?.grpc_service.envoy_grpc).toEqual({
-    cluster_name: "outbound|4317||vpsight-exporter.vpsight.svc.cluster.local",
+    cluster_name: "vpsight|4317||vpsight-exporter.vpsight.svc.cluster.local",
     authority: "vpsight-exporter.vpsight.svc.cluster.local",
   });
 });
@@ -90,6 +90,8 @@ test("one EnvoyFilter, which merges into every connection manager of the gateway
     spec: {
       workloadSelector: { labels: { app: "edge-gateway" } },
       configPatches: [
+        { applyTo: "CLUSTER", patch: { operation: "ADD" } },
+        { applyTo: "CLUSTER", patch: { operation: "ADD" } },
         {
           applyTo: "NETWORK_FILTER",
           match: {

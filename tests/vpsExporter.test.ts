@@ -34,7 +34,13 @@ interface Pods {
     template: {
       metadata: { annotations: Record<string, string> };
       spec: {
-        containers: { image: string; command?: string[]; args: string[]; volumeMounts: { name: string }[] }[];
+        containers: {
+          image: string;
+          command?: string[];
+          args: string[];
+          lifecycle: { preStop: object };
+          volumeMounts: { name: string }[];
+        }[];
         volumes: { name: string }[];
         terminationGracePeriodSeconds: number;
       };
@@ -55,6 +61,7 @@ test("everything that belongs to running the exporter, and nothing else", async 
     "kubernetes:core/v1:ConfigMap",
     "kubernetes:core/v1:ConfigMap",
     "kubernetes:core/v1:Namespace",
+    "kubernetes:core/v1:Service",
     "kubernetes:core/v1:Service",
     "kubernetes:monitoring.coreos.com/v1:ServiceMonitor",
     "kubernetes:networking.k8s.io/v1:NetworkPolicy",
@@ -104,7 +111,8 @@ test("a changed bundle rolls the pods, a changed inventory does not", async () =
 test("an ending pod has time to drain before it is killed", async () => {
   const { template, container } = await pods({ drainSeconds: 90 });
   expect(container.args).toContain("--drain-seconds=90");
-  expect(template.spec.terminationGracePeriodSeconds).toBeGreaterThan(90);
+  expect(container.lifecycle.preStop).toEqual({ sleep: { seconds: 5 } });
+  expect(template.spec.terminationGracePeriodSeconds).toBeGreaterThan(5 + 90);
 });
 
 test("Istio can tell gRPC from the port's name, and the receiver's host is the Service's", async () => {
@@ -112,10 +120,7 @@ test("Istio can tell gRPC from the port's name, and the receiver's host is the S
   expect(service).toMatchObject({
     metadata: { name: "vpsight-exporter", namespace: "edge" },
     spec: {
-      ports: [
-        { name: "grpc-otlp", port: 4317 },
-        { name: "http-metrics", port: 9464 },
-      ],
+      ports: [{ name: "grpc-otlp", port: 4317 }],
     },
   });
   let receiver: VpsExporter["receiver"] | undefined;

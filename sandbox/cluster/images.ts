@@ -18,6 +18,9 @@ export const envoyVersions: readonly EnvoyVersion[] = ["1.36", "1.37", "1.38", "
 /** Image of the Xboard stand-in; made here and nowhere else. */
 export const xboardImage = "vpsight-sandbox/xboard:latest";
 
+/** Image of the OpenTelemetry Collector; in the table only where that optional part is installed. */
+export const collectorImage = "docker.io/otel/opentelemetry-collector-contrib:0.155.0";
+
 /** The gateway's image with a version of Envoy. Default 1.40. */
 export function gatewayImage(envoy: EnvoyVersion = "1.40"): string {
   return `docker.io/istio/proxyv2:envoy-${envoy}`;
@@ -59,6 +62,13 @@ export function sandboxImages(xboardBundle: string): ImageTable {
       user: 65534,
     },
   };
+  if (installedParts()["otel-collector"] !== undefined) {
+    table[collectorImage] = {
+      entrypoint: ["/otelcol-contrib"],
+      files: [{ from: partPath("otel-collector"), to: "/otelcol-contrib" }],
+      user: 10001,
+    };
+  }
   for (const version of envoyVersions) table[gatewayImage(version)] = proxyImage(envoyParts[version]);
   return table;
 }

@@ -15,7 +15,14 @@ export {
   type ClusterObject,
 } from "./apply";
 export { gatewayDeployment, ingressGateway, type GatewayOptions } from "./gateway";
-export { envoyVersions, gatewayImage, sandboxImages, xboardImage, type EnvoyVersion } from "./images";
+export {
+  collectorImage,
+  envoyVersions,
+  gatewayImage,
+  sandboxImages,
+  xboardImage,
+  type EnvoyVersion,
+} from "./images";
 export { panel, type PanelOptions } from "./panel";
 export {
   legacyObjects,

@@ -98,6 +98,11 @@ export class ContainerRunner {
     if (this.state.waiting) this.setState({ waiting: { reason: "PodTerminating" } });
   }
 
+  /** Kills what runs now. */
+  kill(): void {
+    this.process?.signal("SIGKILL");
+  }
+
   /** @returns the exit code; undefined when it could not start yet. */
   private async runOnce(): Promise<number | undefined> {
     let running: ContainerProcess;

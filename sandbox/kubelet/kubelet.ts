@@ -110,6 +110,9 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
 
   return {
     logPath,
+    kill: (namespace, pod) => {
+      for (const worker of inNamespace(namespace)) if (worker.name === pod) worker.kill();
+    },
     stop: async () => {
       stopping = true;
       clearInterval(tokenCheck);

@@ -118,6 +118,11 @@ export class PodWorker {
     }
   }
 
+  /** Kills the containers; they start again by the restart policy. */
+  kill(): void {
+    for (const runner of this.runners.values()) runner.kill();
+  }
+
   private async run(): Promise<void> {
     try {
       await this.setUp();

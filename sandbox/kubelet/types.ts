@@ -64,6 +64,8 @@ export interface KubeletOptions {
 export interface Kubelet {
   /** File with a container's stdout and stderr in the order written; appended to over restarts. */
   logPath(namespace: string, pod: string, container: string): string;
+  /** Ends every process of a Pod with SIGKILL, as running out of memory does; it starts again by its restart policy. */
+  kill(namespace: string, pod: string): void;
   /**
    * Ends every container (SIGTERM, then SIGKILL; 5 seconds at most), removes network namespaces, interfaces and
    * volumes it made, and leaves the Pod objects as they are. Safe to call twice.

@@ -1,5 +1,6 @@
 export * from "./clock";
 export * from "./latency";
 export * from "./ledger";
+export * from "./processTotals";
 export * from "./prometheus";
 export * from "./reconcile";

@@ -13,6 +13,13 @@ export interface Sample {
   readonly value: number;
 }
 
+/** One series with its samples as they were scraped, oldest first. */
+export interface SampledSeries {
+  readonly labels: Readonly<Record<string, string>>;
+  /** Seconds since 1970, and the value. */
+  readonly samples: readonly (readonly [time: number, value: number])[];
+}
+
 /** Requests by the compared labels, over all replicas of the exporter. */
 export const requestsQuery = "sum by (vps, region, endpoint, method, code) (vps_requests_total)";
 
@@ -25,6 +32,19 @@ const answerShape = z.object({
     resultType: z.literal("vector"),
     result: z.array(
       z.object({ metric: z.record(z.string(), z.string()), value: z.tuple([z.number(), z.string()]) }),
+    ),
+  }),
+});
+
+const rangesShape = z.object({
+  status: z.literal("success"),
+  data: z.object({
+    resultType: z.literal("matrix"),
+    result: z.array(
+      z.object({
+        metric: z.record(z.string(), z.string()),
+        values: z.array(z.tuple([z.number(), z.string()])),
+      }),
     ),
   }),
 });
@@ -57,6 +77,20 @@ export class PrometheusClient {
     return answer.data.data.result.map(({ metric, value: [, text] }) => ({
       labels: metric,
       value: toNumber(text),
+    }));
+  }
+
+  /**
+   * The samples of a range selector such as `up[5m]`, those of targets that are gone included.
+   * @throws {SandboxError} as `query` does.
+   */
+  async ranges(selector: string): Promise<SampledSeries[]> {
+    const answer = rangesShape.safeParse(await this.ask(selector));
+    if (!answer.success)
+      throw new SandboxError(`Prometheus at ${this.url} gives no range for "${selector}".`);
+    return answer.data.data.result.map(({ metric, values }) => ({
+      labels: metric,
+      samples: values.map(([time, text]) => [time, toNumber(text)] as const),
     }));
   }
 

@@ -1,5 +1,5 @@
 import { Server, ServerCredentials } from "@grpc/grpc-js";
-import { accessLogPatch } from "../../../components/gatewayAccessLog";
+import { accessLogPatches } from "../../../components/gatewayAccessLog";
 import { exportPath } from "../../../exporter/receive/server";
 import { applyObjects, ingressGateway } from "../../../sandbox/cluster";
 import { gatewayCounters, gatewayReports, gatewayStats } from "../../../sandbox/gateway";
@@ -34,7 +34,7 @@ export async function captureOtlp({ controlPlane }: Platform): Promise<{ stop():
     );
   });
   const namespace = "monitoring";
-  const patch = accessLogPatch({
+  const configPatches = accessLogPatches({
     pathPrefixes: ["/api/v1/server/", "/api/v2/server/"],
     stdout: false,
     bufferBytes: 16384,
@@ -64,7 +64,7 @@ export async function captureOtlp({ controlPlane }: Platform): Promise<{ stop():
         apiVersion: "networking.istio.io/v1alpha3",
         kind: "EnvoyFilter",
         metadata: { name, namespace: ingressGateway.namespace },
-        spec: { workloadSelector: { labels: ingressGateway.labels }, configPatches: [patch] },
+        spec: { workloadSelector: { labels: ingressGateway.labels }, configPatches },
       },
     ],
     "test",

@@ -1,0 +1,53 @@
+import type { IPrometheusRule } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PrometheusRule";
+
+/** A group of rules, as a PrometheusRule holds it. */
+export type RuleGroup = NonNullable<NonNullable<IPrometheusRule["spec"]>["groups"]>[number];
+/** One rule of it. */
+export type Rule = NonNullable<RuleGroup["rules"]>[number];
+
+/** What a stack decides about its rules. */
+export interface RuleSettings {
+  /** Where `docs/runbooks/` can be read; without a slash at the end. */
+  runbookUrl: string;
+  /**
+   * A selector of the counter that says how many requests there should have been; undefined takes the gateway's own log
+   * counters. See docs/runbooks/TelemetryIncomplete.md for what either can and cannot show.
+   */
+  expectedRequests?: string | undefined;
+}
+
+/** `critical`: somebody gets up. `warning`: somebody looks in working hours. */
+export type Severity = "critical" | "warning";
+
+/** An alert before it is put in Prometheus' form. */
+export interface Alert {
+  /** Also the name of its page in `docs/runbooks/`. */
+  name: string;
+  expression: string;
+  /** Default: at once. */
+  for?: string;
+  severity: Severity;
+  /** One line, without numbers, so that it groups. */
+  summary: string;
+  /** With the value and what it means. */
+  description: string;
+}
+
+/** An alert with everything that each must have: severity, texts, and its runbook by construction. */
+export function alert(
+  settings: RuleSettings,
+  { name, expression, for: holds, severity, summary, description }: Alert,
+): Rule {
+  return {
+    alert: name,
+    expr: expression,
+    ...(holds === undefined ? {} : { for: holds }),
+    labels: { severity },
+    annotations: { summary, description, runbook_url: `${settings.runbookUrl}/${name}.md` },
+  };
+}
+
+/** A recorded series. */
+export function recording(record: string, expression: string): Rule {
+  return { record, expr: expression };
+}
