@@ -130,12 +130,13 @@ export const configSchema = section({
     /** … or at this age. Default: 1s. */
     flushInterval: seconds.default("1s"),
     /**
-     * How often a batch is tried again while the exporter is away. Default: 40, for outages of up to a minute.
+     * How often a batch is tried again while the exporter is away. Default: 60, for outages of up to a minute.
      * Before try n Envoy waits a random time up to min(0.25 s x 2^(n-1), 5 s), on average half of that: 3.9 s for the first
-     * five, 2.5 s for each further one. 40 tries last 91 s on average with a deviation of 9 s; 20 last 41 s with 6 s,
-     * so that of the first batches in 30 s without an exporter and 10 s until it is back, two in five would be lost.
+     * five, 2.5 s for each further one. So 60 tries last 141 s on average with a deviation of 11 s, and of the first batches
+     * in a minute without an exporter and 30 s until it is back one in a million is lost; with 20 tries (41 s, 6 s)
+     * two in five were after 40 s.
      */
-    retries: integer(0, 1000).default(40),
+    retries: integer(0, 1000).default(60),
     /** Where records go. Default: the exporter. Another Service, such as that of a tier of Collectors (docs/scaling.md). */
     receiver: section({
       /** The Service's full name, such as otel-collector.observability.svc.cluster.local. */

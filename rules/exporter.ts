@@ -16,7 +16,7 @@ export function exporterRules(settings: RuleSettings): RuleGroup {
         summary: "No exporter is scraped.",
         description:
           `Prometheus has read no exporter for ${exporterDown.for}: there are no metrics of the fleet, and the gateway keeps ` +
-          "records for a minute or so only.",
+          "records for about two minutes only.",
       }),
       alert(settings, {
         name: "InventoryStale",

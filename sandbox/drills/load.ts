@@ -12,7 +12,6 @@ const window = "30m";
 export interface ActResult extends Reconciliation {
   /** Requests lost and requests counted too often, or under wrong labels: 0 when the counts are exact. */
   readonly off: number;
-  readonly ledger: Ledger;
 }
 
 /**
@@ -46,7 +45,7 @@ export async function underLoad(
     // A scrape interval and more: a batch that was counted twice would turn up here.
     settleMilliseconds: 7_000,
   });
-  return { ...result, off: result.lost + result.misattributed, ledger };
+  return { ...result, off: result.lost + result.misattributed };
 }
 
 /** The counts of an act alone. */

@@ -5,6 +5,7 @@ import { gatewayCounters, gatewayReports, gatewayStats } from "../../sandbox/gat
 import { differenceTable } from "../../sandbox/ledger";
 import { startPlatform, type Platform } from "../../sandbox/platform";
 import { meshNamespace, minutes } from "./support/namespace";
+import { podsOf } from "./support/pods";
 
 /**
  * The acts of `make drill-loss`, shorter, with a Prometheus that finds its targets by Endpoints: the operator's default, and
@@ -41,17 +42,46 @@ async function discoverByEndpoints(): Promise<void> {
   });
 }
 
+/** Notes when pods of the exporter are told to end, in seconds since 1970. */
+function watchEndings(): { stop(): Map<string, number> } {
+  const told = new Map<string, number>();
+  const look = async () => {
+    for (const { metadata } of await podsOf(platform.controlPlane, "vpsight")) {
+      const { name = "", deletionTimestamp, deletionGracePeriodSeconds = 0 } = metadata ?? {};
+      if (deletionTimestamp === undefined) continue;
+      told.set(name, new Date(deletionTimestamp).getTime() / 1_000 - deletionGracePeriodSeconds);
+    }
+  };
+  const timer = setInterval(() => void look(), 1_000);
+  return {
+    stop: () => {
+      clearInterval(timer);
+      return told;
+    },
+  };
+}
+
 const dropped = async () =>
   (await gatewayStats(platform.controlPlane.kubeConfig)).get(gatewayCounters.recordsDropped) ?? 0;
 
 test(
   "a rolling update under load loses nothing and counts nothing twice",
   async () => {
+    const ending = watchEndings();
     const result = await rolling(drill);
     expect(differenceTable(result)).toBe("");
     expect(result).toMatchObject({ lost: 0, misattributed: 0 });
     expect(result.sent).toBeGreaterThan(1_000);
     expect(await dropped()).toBe(0);
+
+    // Each old pod was scraped until its end, which comes 5 + 12 s after it was told: once more after its last record.
+    const ended = ending.stop();
+    expect(ended.size).toBe(2);
+    const scraped = await platform.prometheus.ranges("vpsight_exporter_build_info[10m]");
+    for (const { labels, samples } of scraped.filter(({ labels }) => ended.has(labels["pod"] ?? ""))) {
+      const told = ended.get(labels["pod"] ?? "") ?? 0;
+      expect((samples.at(-1)?.[0] ?? 0) - told).toBeGreaterThan(10);
+    }
   },
   minutes(4),
 );

@@ -45,7 +45,7 @@ test(
     expect(preview.output).toMatch(/exporter\.replicas: must be an integer from 1 to 50; got 0\./);
     expect(preview.output).toMatch(/surprise: is not a known property/);
     expect(preview.output).not.toMatch(/\n\s+at /);
-    platform.engine.configure({ exporter: { drainSeconds: 5 } });
+    platform.engine.configure({ exporter: { drainSeconds: 10 } });
   },
   minutes(1),
 );
@@ -124,11 +124,11 @@ test(
 test(
   "a one-field change is one update",
   async () => {
-    platform.engine.configure({ exporter: { drainSeconds: 5, replicas: 3 } });
+    platform.engine.configure({ exporter: { drainSeconds: 10, replicas: 3 } });
     expect(summary((await platform.engine.preview()).changes)).toEqual([
       "update exporter-deployment spec.replicas",
     ]);
-    platform.engine.configure({ exporter: { drainSeconds: 5 } });
+    platform.engine.configure({ exporter: { drainSeconds: 10 } });
     platform.engine.configure({ clientAddress: { trustedHops: 1 } });
     expect(summary((await platform.engine.preview()).changes)).toEqual([
       expect.stringMatching(/^update client-address-filter spec/),
@@ -141,17 +141,18 @@ test(
 test(
   "scrape annotations take the ServiceMonitor's place, and an own image the bundle's",
   async () => {
-    platform.engine.configure({ monitoring: { discovery: "annotations" } });
+    platform.engine.configure({ monitoring: { discovery: "annotations", scrapeInterval: "5s" } });
     const annotations = await platform.engine.preview();
     expect(summary(annotations.changes)).toEqual(
       expect.arrayContaining([
         expect.stringMatching(/^update exporter-deployment/),
         "delete exporter-monitor",
+        "delete rules-rules",
       ]),
     );
     platform.engine.configure({
       monitoring: { scrapeInterval: "5s" },
-      exporter: { drainSeconds: 5, image: "registry.example/vpsight:1" },
+      exporter: { drainSeconds: 10, image: "registry.example/vpsight:1" },
     });
     const image = await platform.engine.preview();
     expect(summary(image.changes)).toEqual(
@@ -160,7 +161,7 @@ test(
         "delete exporter-bundle",
       ]),
     );
-    platform.engine.configure({ exporter: { drainSeconds: 5 } });
+    platform.engine.configure({ exporter: { drainSeconds: 10 } });
   },
   minutes(1),
 );
@@ -169,13 +170,13 @@ test(
   "an API server that is down is one clear sentence, and the next `up` goes on",
   async () => {
     await platform.controlPlane.stopPart("kube-apiserver");
-    platform.engine.configure({ exporter: { drainSeconds: 5, replicas: 3 } });
+    platform.engine.configure({ exporter: { drainSeconds: 10, replicas: 3 } });
     const failure = await platform.engine.up().then(
       () => "no failure",
       (error: unknown) => (error instanceof SandboxError ? error.message : String(error)),
     );
     await platform.controlPlane.startPart("kube-apiserver");
-    platform.engine.configure({ exporter: { drainSeconds: 5 } });
+    platform.engine.configure({ exporter: { drainSeconds: 10 } });
     expect(failure).toMatch(/10\.244\.0\.1:6443/);
     expect(failure).not.toMatch(/\n\s+at /);
     expect(summary((await platform.engine.up()).changes)).toEqual([]);
