@@ -53,11 +53,11 @@ test("every problem at once, each with flag, value and what is allowed", () => {
       "--http-listen",
     ),
   ).toEqual([
-    "--inventory: must be one of --inventory-file, --otlp-listen, --http-listen, --drain-seconds, --max-message-bytes",
+    "--inventory: must be one of --inventory-file, --otlp-listen, --http-listen, --drain-seconds, --max-message-bytes, --inventory-url, --inventory-token-file, --inventory-ca-file, --inventory-interval-seconds, --inventory-allow-http, --state-directory",
     '"x": must follow a flag; got it alone',
     '"y": must follow a flag; got it alone',
     "--http-listen: must have a value; got nothing",
-    "--inventory-file: must be the path of the inventory; got nothing",
+    "--inventory-file: must be the path of the inventory, unless there is an --inventory-url; got nothing",
     '--otlp-listen: must be address:port with a port from 0 to 65535, IPv6 in brackets; got "4317"',
     '--drain-seconds: must be a whole number from 0 to 3600; got "-1"',
     '--max-message-bytes: must be a whole number from 1024 to 67108864; got "1e6"',
