@@ -127,7 +127,7 @@ export class HttpSource implements InventorySource {
     } catch (error) {
       this.saved = undefined;
       const { message } = toError(error);
-      if (message !== this.complaint)
+      if (message !== this.complaint && this.receiver !== undefined)
         this.log.error("inventory not kept for the next start", { problem: message });
       this.complaint = message;
     }
