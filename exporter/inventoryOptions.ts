@@ -41,20 +41,18 @@ export function readHttpInventory(
 }
 
 /**
- * Says what keeps a URL from being asked for the inventory; the URL itself is never quoted, since it may hold a secret.
+ * Says what a URL must be to be asked for the inventory; it is never quoted, since it may hold a secret.
  *
  * Plain http is refused but for this machine's own addresses, also inside a cluster: the token would travel in clear,
  * and whoever stands in between could rename the fleet. Where the network is trusted, `allowHttp` takes it all the same.
- * @returns undefined when nothing does.
+ * @returns undefined when it is so.
  */
 export function describeUrlProblem(text: string, allowHttp: boolean): string | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || (url.protocol !== "https:" && url.protocol !== "http:"))
-    return "an https URL; got something else";
-  if (url.username !== "" || url.password !== "")
-    return "a URL without user and password, which belong in a token file; got one with them";
+  if (url === undefined || (url.protocol !== "https:" && url.protocol !== "http:")) return "an https URL";
+  if (url.username !== "" || url.password !== "") return "a URL without user and password";
   if (url.protocol === "http:" && !allowHttp && !isLoopback(url.hostname))
-    return "an https URL, unless plain http is allowed explicitly; got one with http";
+    return "an https URL, unless plain http is allowed explicitly";
   return undefined;
 }
 
@@ -66,7 +64,7 @@ function readUrl(text: string, allowHttp: boolean, problems: string[]): URL | un
   const problem = describeUrlProblem(text, allowHttp);
   if (problem === undefined) return new URL(text);
   const hint = problem.includes("plain http") ? " (--inventory-allow-http=true)" : "";
-  problems.push(`--inventory-url: must be ${problem}${hint}`);
+  problems.push(`--inventory-url: must be ${problem}${hint}; its value is not shown`);
   return undefined;
 }
 
