@@ -10,9 +10,11 @@ import { describeIssue, shorten } from "./exporter/identify/issue";
 export type Config = ConfigValues & {
   fleet: {
     /** The inventory file's text as it goes into the ConfigMap; it has been parsed once and is valid. */
-    text: string;
-    /** How many VPSes the inventory holds. */
+    text: string | undefined;
+    /** How many VPSes the inventory file holds; 0 without one. */
     size: number;
+    /** The text of `http.caFile`. */
+    authorities: string | undefined;
   };
 };
 
@@ -82,26 +84,51 @@ function parseValues(source: ConfigSource, fix: string) {
   return { document, problems };
 }
 
+/** Reads the files that the fleet's section names, as far as it can be read itself. */
 function readFleet(document: Record<string, unknown>, directory: string, fix: string, problems: string[]) {
-  const named = z.object({ fleet: z.object({ file: z.string().min(1) }) }).safeParse(document);
+  const names = z.object({
+    fleet: z.object({
+      file: z.string().min(1).optional().catch(undefined),
+      http: z
+        .object({ caFile: z.string().min(1).optional() })
+        .optional()
+        .catch(undefined),
+    }),
+  });
+  const named = names.safeParse(document);
   if (!named.success) return undefined; // the schema has said so already
-  const { file } = named.data.fleet;
+  const { file, http } = named.data.fleet;
+  const read = (property: string, name: string) => {
+    try {
+      return readFileSync(path.resolve(directory, name), "utf8");
+    } catch (error) {
+      problems.push(`${property}: must be a readable file; got ${shorten(name)} (${reason(error)}). ${fix}`);
+      return undefined;
+    }
+  };
+  const text = file === undefined ? undefined : read("fleet.file", file);
+  const authorities = http?.caFile === undefined ? undefined : read("fleet.http.caFile", http.caFile);
+  if (authorities !== undefined && !authorities.includes("-----BEGIN CERTIFICATE-----"))
+    problems.push(`fleet.http.caFile: must hold certificates in PEM; got none. ${fix}`);
+  return { text, authorities, size: text === undefined ? 0 : countVps(text, file ?? "", problems) };
+}
+
+function countVps(text: string, file: string, problems: string[]): number {
   try {
-    const text = readFileSync(path.resolve(directory, file), "utf8");
-    const inventory = parseInventory(text, file);
-    return { text, size: inventory.vps.length };
+    return parseInventory(text, file).vps.length;
   } catch (error) {
-    if (error instanceof InventoryError)
-      problems.push(...error.issues.map((issue) => `${file}: ${describeIssue(issue)}. Fix it there.`));
-    else
-      problems.push(`fleet.file: must be a readable file; got ${shorten(file)} (${reason(error)}). ${fix}`);
-    return undefined;
+    if (!(error instanceof InventoryError)) throw error;
+    problems.push(...error.issues.map((issue) => `${file}: ${describeIssue(issue)}. Fix it there.`));
+    return 0;
   }
 }
 
 function reason(error: unknown): string {
   return typeof error === "object" && error !== null && "code" in error ? String(error.code) : String(error);
 }
+
+/** Properties that hold a secret, or may. */
+const unshown: readonly string[] = ["fleet.http.token", "fleet.http.url"];
 
 /** `property: must be X; got Y. Where to fix it.` */
 function describe(issue: z.core.$ZodIssue, fix: string): string[] {
@@ -111,5 +138,6 @@ function describe(issue: z.core.$ZodIssue, fix: string): string[] {
     const prefix = property === "" ? "" : `${property}.`;
     return issue.keys.map((key) => `${prefix}${key}: is not a known property; ${issue.message}. ${fix}`);
   }
-  return [`${property}: must be ${issue.message}; got ${shorten(issue.input)}. ${fix}`];
+  const got = unshown.includes(property) ? "a value that is not shown here" : shorten(issue.input);
+  return [`${property}: must be ${issue.message}; got ${got}. ${fix}`];
 }

@@ -45,6 +45,7 @@ const exporterArgs = ({ namespace, exporter, fleet, monitoring }: Config) => ({
   namespace: namespace.name,
   createNamespace: namespace.create,
   inventory: fleet.text,
+  inventoryEndpoint: fleet.http === undefined ? undefined : { ...fleet.http, authorities: fleet.authorities },
   monitoring,
 });
 

@@ -2,6 +2,8 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { apiVersions } from "../versions";
 import type { Gateway } from "./gateway";
+import type { InventoryEndpoint } from "./inventoryEndpoint";
+import * as endpoint from "./inventoryEndpoint";
 import * as objects from "./vpsExporterObjects";
 
 export interface VpsExporterArgs {
@@ -13,8 +15,13 @@ export interface VpsExporterArgs {
   createNamespace: boolean;
   /** Only its pods may reach the OTLP port. */
   gateway: Gateway;
-  /** The inventory file's text. A change of it is one update of one ConfigMap, whatever the size of the fleet. */
-  inventory: string;
+  /**
+   * The inventory file's text. A change of it is one update of one ConfigMap, whatever the size of the fleet.
+   * Default: there is no file, and `inventoryEndpoint` is all.
+   */
+  inventory?: string | undefined;
+  /** The management plane's inventory. Default: none is asked for, and nothing goes out of the pods. */
+  inventoryEndpoint?: InventoryEndpoint | undefined;
   /** The service's bundle (`exporter/build.ts`); not used with an own image. */
   bundle: string;
   replicas: number;
@@ -48,7 +55,10 @@ export class VpsExporter extends pulumi.ComponentResource {
     super("vpsight:exporter:VpsExporter", name, {}, options);
     const namespace = this.createNamespace(name, args);
     const within = { parent: this, dependsOn: namespace };
-    const inventory = this.createInventory(name, args, within);
+    const inventory = [
+      ...this.createInventory(name, args, within),
+      ...this.createInventoryEndpoint(name, args, within),
+    ];
     const bundle = this.createBundle(name, args, within);
     const service = this.createService(name, args, within);
     const policies = this.createPolicies(name, args, within);
@@ -70,7 +80,43 @@ export class VpsExporter extends pulumi.ComponentResource {
   }
 
   private createInventory(name: string, args: VpsExporterArgs, options: pulumi.CustomResourceOptions) {
-    return [new k8s.core.v1.ConfigMap(`${name}-inventory`, objects.inventoryConfigMap(args), options)];
+    if (args.inventory === undefined) return [];
+    return [
+      new k8s.core.v1.ConfigMap(
+        `${name}-inventory`,
+        objects.inventoryConfigMap(args, args.inventory),
+        options,
+      ),
+    ];
+  }
+
+  private createInventoryEndpoint(
+    name: string,
+    args: VpsExporterArgs,
+    options: pulumi.CustomResourceOptions,
+  ) {
+    const { token, authorities } = args.inventoryEndpoint ?? {};
+    const secret =
+      token === undefined
+        ? []
+        : [
+            new k8s.core.v1.Secret(
+              `${name}-inventory-token`,
+              endpoint.tokenSecret(objects.metadata(args), token),
+              options,
+            ),
+          ];
+    const configMap =
+      authorities === undefined
+        ? []
+        : [
+            new k8s.core.v1.ConfigMap(
+              `${name}-inventory-ca`,
+              endpoint.authoritiesConfigMap(objects.metadata(args), authorities),
+              options,
+            ),
+          ];
+    return [...secret, ...configMap];
   }
 
   private createBundle(name: string, args: VpsExporterArgs, options: pulumi.CustomResourceOptions) {

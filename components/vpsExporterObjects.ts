@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { types } from "@pulumi/kubernetes";
 import type { IServiceMonitor } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor";
 import { managedLabels } from "./gateway";
+import * as endpoint from "./inventoryEndpoint";
 import type { VpsExporterArgs } from "./vpsExporter";
 
 /** The Kubernetes objects of the exporter, as pure functions of its arguments. */
@@ -54,8 +55,8 @@ export const namespaceMetadata = (args: Named): types.input.meta.v1.ObjectMeta =
 });
 
 /** @throws Error when the inventory is too large for a ConfigMap. */
-export function inventoryConfigMap(args: VpsExporterArgs): types.input.core.v1.ConfigMap {
-  return configMap(args, "inventory", files.inventory, args.inventory);
+export function inventoryConfigMap(args: Named, inventory: string): types.input.core.v1.ConfigMap {
+  return configMap(args, "inventory", files.inventory, inventory);
 }
 
 /** @throws Error when the bundle is too large for a ConfigMap. */
@@ -150,6 +151,7 @@ function podAnnotations(args: VpsExporterArgs): Record<string, string> {
 
 function podSpec(args: VpsExporterArgs): types.input.core.v1.PodSpec {
   const ownImage = args.image !== undefined;
+  const inventoryFile = args.inventory !== undefined;
   return {
     automountServiceAccountToken: false,
     enableServiceLinks: false,
@@ -175,7 +177,8 @@ function podSpec(args: VpsExporterArgs): types.input.core.v1.PodSpec {
         image: args.image ?? args.nodeImage,
         ...(ownImage ? {} : { command: ["node", `${paths.bundle}/${files.bundle}`] }),
         args: [
-          `--inventory-file=${paths.inventory}/${files.inventory}`,
+          ...(inventoryFile ? [`--inventory-file=${paths.inventory}/${files.inventory}`] : []),
+          ...endpoint.flags(args.inventoryEndpoint),
           `--drain-seconds=${args.drainSeconds}`,
         ],
         // A pod that ends leaves its Service at once, and a moment later the gateway knows: until then it must take what
@@ -210,13 +213,15 @@ function podSpec(args: VpsExporterArgs): types.input.core.v1.PodSpec {
           timeoutSeconds: 5,
         },
         volumeMounts: [
-          { name: "inventory", mountPath: paths.inventory, readOnly: true },
+          ...(inventoryFile ? [{ name: "inventory", mountPath: paths.inventory, readOnly: true }] : []),
+          ...endpoint.volumeMounts(args.inventoryEndpoint),
           ...(ownImage ? [] : [{ name: "bundle", mountPath: paths.bundle, readOnly: true }]),
         ],
       },
     ],
     volumes: [
-      { name: "inventory", configMap: { name: `${fullName(args)}-inventory` } },
+      ...(inventoryFile ? [{ name: "inventory", configMap: { name: `${fullName(args)}-inventory` } }] : []),
+      ...endpoint.volumes(fullName(args), args.inventoryEndpoint),
       ...(ownImage ? [] : [{ name: "bundle", configMap: { name: `${fullName(args)}-bundle` } }]),
     ],
   };
@@ -229,7 +234,7 @@ export function disruptionBudget(args: VpsExporterArgs): types.input.policy.v1.P
   };
 }
 
-/** In: records from the gateway's pods, scrapes from Prometheus' namespace. Out: nothing at all. */
+/** In: records from the gateway's pods, scrapes from Prometheus' namespace. Out: nothing but to the inventory's endpoint. */
 export function networkPolicy(args: VpsExporterArgs): types.input.networking.v1.NetworkPolicy {
   const namespaceNamed = (name: string) => ({ matchLabels: { "kubernetes.io/metadata.name": name } });
   return {
@@ -252,7 +257,7 @@ export function networkPolicy(args: VpsExporterArgs): types.input.networking.v1.
           ports: [{ port: ports.metrics, protocol: "TCP" }],
         },
       ],
-      egress: [],
+      egress: endpoint.egress(args.inventoryEndpoint),
     },
   };
 }

@@ -1,3 +1,5 @@
+// First: where the bundle runs as a thread, it ends there.
+import "./identify/background";
 import { toError } from "./error";
 import { ListenError } from "./listen";
 import type { Log } from "./log";

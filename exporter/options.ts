@@ -1,4 +1,6 @@
 import { parseArgs } from "node:util";
+import type { HttpSourceSettings } from "./identify/httpSource";
+import { httpInventoryFlags, readHttpInventory } from "./inventoryOptions";
 
 /** An address to listen on. */
 export interface ListenAddress {
@@ -10,8 +12,10 @@ export interface ListenAddress {
 
 /** How the exporter was told to run. */
 export interface ExporterOptions {
-  /** Path of the inventory, YAML or JSON. No default. */
-  readonly inventoryFile: string;
+  /** Path of the inventory, YAML or JSON. No default; may be left out when `httpInventory` is there. */
+  readonly inventoryFile?: string;
+  /** The management plane's inventory. Default: none is asked for. */
+  readonly httpInventory?: HttpSourceSettings;
   /** Where OTLP logs are taken over gRPC. Default `[::]:4317`. */
   readonly otlpListen: ListenAddress;
   /** Where metrics and health are served. Default `[::]:9464`. */
@@ -35,6 +39,9 @@ export class OptionsError extends Error {
 export const usage = [
   "Usage: exporter --inventory-file <path> [--otlp-listen <address:port>] [--http-listen <address:port>]",
   "                [--drain-seconds <0-3600>] [--max-message-bytes <1024-67108864>]",
+  "                [--inventory-url <URL> [--inventory-token-file <path>] [--inventory-ca-file <path>]",
+  "                 [--inventory-interval-seconds <5-3600>] [--inventory-allow-http <true|false>]",
+  "                 [--state-directory <path>]]",
 ].join("\n");
 
 const defaults = {
@@ -44,7 +51,14 @@ const defaults = {
   "max-message-bytes": String(4 * 1024 * 1024),
 } as const;
 
-const flags = ["inventory-file", "otlp-listen", "http-listen", "drain-seconds", "max-message-bytes"] as const;
+const flags = [
+  "inventory-file",
+  "otlp-listen",
+  "http-listen",
+  "drain-seconds",
+  "max-message-bytes",
+  ...httpInventoryFlags,
+] as const;
 type Flag = (typeof flags)[number];
 
 /**
@@ -54,11 +68,16 @@ type Flag = (typeof flags)[number];
 export function parseOptions(args: readonly string[]): ExporterOptions {
   const problems: string[] = [];
   const values = readFlags(args, problems);
-  const valueOf = (flag: Exclude<Flag, "inventory-file">) => values.get(flag) ?? defaults[flag];
+  const valueOf = (flag: keyof typeof defaults) => values.get(flag) ?? defaults[flag];
   const inventoryFile = values.get("inventory-file") ?? "";
-  if (inventoryFile === "") problems.push("--inventory-file: must be the path of the inventory; got nothing");
+  if (inventoryFile === "" && !values.has("inventory-url"))
+    problems.push(
+      "--inventory-file: must be the path of the inventory, unless there is an --inventory-url; got nothing",
+    );
+  const httpInventory = readHttpInventory(values, problems);
   const options: ExporterOptions = {
-    inventoryFile,
+    ...(inventoryFile === "" ? {} : { inventoryFile }),
+    ...(httpInventory === undefined ? {} : { httpInventory }),
     otlpListen: readAddress("otlp-listen", valueOf("otlp-listen"), problems),
     httpListen: readAddress("http-listen", valueOf("http-listen"), problems),
     drainSeconds: readInteger("drain-seconds", valueOf("drain-seconds"), 0, 3_600, problems),

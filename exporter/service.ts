@@ -1,6 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { FileSource } from "./identify/fileSource";
-import type { InventoryListener, InventorySource } from "./identify/source";
+import type { FleetListener } from "./identify/fleetInventory";
+import { FleetInventory } from "./identify/fleetInventory";
+import { HttpSource } from "./identify/httpSource";
+import type { InventorySource } from "./identify/source";
 import { resolveEverywhere } from "./listen";
 import type { Log } from "./log";
 import { renderMeasurements } from "./measure/exposition";
@@ -17,17 +20,22 @@ export class ExporterService {
   /** The counts, for tests and tools in the same process. */
   readonly measurements = new Measurements();
   private readonly health = new ExporterHealth(this.measurements);
-  private readonly inventory: InventorySource;
+  private readonly sources: readonly InventorySource[];
+  private readonly inventory: FleetInventory;
   private metricsServer: MetricsServer | undefined;
   private receiver: OtlpReceiver | undefined;
-  private inventoryLoaded = false;
   private draining = false;
 
   private constructor(
     private readonly options: ExporterOptions,
     private readonly log: Log,
   ) {
-    this.inventory = new FileSource({ path: options.inventoryFile });
+    const { inventoryFile: path, httpInventory } = options;
+    this.sources = [
+      ...(path === undefined ? [] : [new FileSource({ path })]),
+      ...(httpInventory === undefined ? [] : [new HttpSource(httpInventory, log)]),
+    ];
+    this.inventory = new FleetInventory({ sources: this.sources, listener: this.createFleetListener() });
   }
 
   /**
@@ -88,8 +96,8 @@ export class ExporterService {
       listen: await resolveEverywhere(options.httpListen, log),
       content: { metrics: () => this.renderMetrics(), notReady: () => this.notReady() },
     });
-    this.health.watchSource(this.inventory.name);
-    await this.inventory.start(this.createInventoryListener());
+    for (const { name } of this.sources) this.health.watchSource(name);
+    await this.inventory.start();
     this.receiver = await OtlpReceiver.start({
       listen: await resolveEverywhere(options.otlpListen, log),
       maxMessageBytes: options.maxMessageBytes,
@@ -103,35 +111,44 @@ export class ExporterService {
     });
   }
 
-  private createInventoryListener(): InventoryListener {
-    const { health, log, inventory: source, measurements } = this;
-    let failing = false;
+  private createFleetListener(): FleetListener {
+    const { health, log, measurements } = this;
+    const failing = new Set<InventorySource>();
     return {
-      changed: (inventory) => {
-        failing = false;
+      changed: async (source, inventory, keptSinceSeconds) => {
+        const { vps, overridden } = inventory;
+        if (keptSinceSeconds === undefined) failing.delete(source);
         measurements.setInventory(inventory);
-        this.inventoryLoaded = true;
-        health.inventoryChanged(source.name, inventory.vps.length);
-        log.info("inventory in force", { source: inventory.source, vps: inventory.vps.length });
+        health.inventoryChanged(source.name, vps.length, overridden.length, keptSinceSeconds);
+        log.info("inventory in force", {
+          source: inventory.source,
+          vps: vps.length,
+          ...(keptSinceSeconds === undefined
+            ? {}
+            : { keptSince: new Date(keptSinceSeconds * 1_000).toJSON() }),
+          ...(overridden.length === 0 ? {} : { overridden: overridden.slice(0, 10) }),
+        });
       },
-      confirmed: () => {
-        if (failing) log.info("inventory as it was before the failure");
-        failing = false;
+      confirmed: (source) => {
+        if (failing.delete(source))
+          log.info("inventory as it was before the failure", { source: source.name });
         health.inventoryConfirmed(source.name);
       },
-      failed: (error) => {
-        failing = true;
+      failed: (source, error) => {
+        failing.add(source);
         health.inventoryFailed(source.name);
-        const kept = this.inventoryLoaded ? "the last good one" : "none";
-        log.error("inventory not usable", { kept, problem: error.message });
+        const kept = this.inventory.loaded ? "the last good one" : "none";
+        log.error("inventory not usable", { source: source.name, kept, problem: error.message });
       },
+      gaveUpWaiting: (sources) =>
+        log.error("not waiting any longer", { missing: sources.map(({ place }) => place) }),
     };
   }
 
   private createBatchHandler(): BatchHandler {
     const { health, measurements } = this;
     return {
-      ready: () => this.inventoryLoaded,
+      ready: () => this.inventory.missing.length === 0,
       take: (batch) => {
         measurements.count(batch);
         health.batchTaken(batch.foreign);
@@ -148,7 +165,9 @@ export class ExporterService {
 
   private notReady(): string[] {
     const reasons: string[] = [];
-    if (!this.inventoryLoaded) reasons.push("no inventory is loaded");
+    const { loaded, missing } = this.inventory;
+    if (!loaded) reasons.push("no inventory is loaded");
+    else reasons.push(...missing.map(({ place }) => `the inventory ${place} is not loaded yet`));
     if (this.receiver === undefined) reasons.push("OTLP is not listening");
     if (this.draining) reasons.push("draining");
     return reasons;

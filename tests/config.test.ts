@@ -129,6 +129,78 @@ test("a missing inventory is named with the property that points at it", () => {
   expect(problems({})).toEqual(["fleet: must be a map; got nothing. Set it in Pulumi.test.yaml."]);
 });
 
+describe("the management plane's inventory", () => {
+  const url = "https://plane.example/fleet?key=s3cr3t-query";
+
+  test("can stand in for the file, or beside it", () => {
+    const alone = parseConfig(source({ fleet: { http: { url } } }));
+    expect(alone.fleet).toMatchObject({
+      text: undefined,
+      size: 0,
+      http: { url, allowHttp: false, intervalSeconds: 30 },
+    });
+    const both = parseConfig(source({ fleet: { ...fleet, http: { url, tokenSecret: { name: "plane" } } } }));
+    expect(both.fleet).toMatchObject({ size: 1, http: { tokenSecret: { name: "plane", key: "token" } } });
+  });
+
+  test("one of both must be there", () => {
+    expect(problems({ fleet: {} })).toEqual([
+      "fleet: must be a map with file, http or both; got an object. Set it in Pulumi.test.yaml.",
+    ]);
+  });
+
+  test("the authorities' file is read and must hold certificates", () => {
+    expect(problems({ fleet: { http: { url, caFile: "fleet/none.pem" } } })).toEqual([
+      'fleet.http.caFile: must be a readable file; got "fleet/none.pem" (ENOENT). Set it in Pulumi.test.yaml.',
+    ]);
+    expect(problems({ fleet: { http: { url, caFile: "fleet/test.yaml" } } })).toEqual([
+      "fleet.http.caFile: must hold certificates in PEM; got none. Set it in Pulumi.test.yaml.",
+    ]);
+    writeFileSync(path.join(directory, "ca.pem"), "-----BEGIN CERTIFICATE-----");
+    const config = parseConfig(source({ fleet: { http: { url, caFile: "ca.pem" } } }));
+    expect(config.fleet.authorities).toBe("-----BEGIN CERTIFICATE-----");
+  });
+
+  test("errors show neither the URL nor the token", () => {
+    const found = problems({
+      fleet: {
+        http: { url: "http://user:s3cr3t@plane.example/", token: "s3cr3t with spaces", intervalSeconds: 1 },
+      },
+    }).join("\n");
+    expect(found).toMatch(
+      /^fleet\.http\.token: must be a secret of 8 to 4096 .*; got a value that is not shown here\./m,
+    );
+    expect(found).toMatch(/^fleet\.http\.intervalSeconds: must be an integer from 5 to 3600; got 1\./m);
+    expect(found).not.toContain("s3cr3t");
+    const userinfo = problems({ fleet: { http: { url: "https://user:s3cr3t@plane.example/" } } });
+    expect(userinfo).toEqual([
+      "fleet.http.url: must be a URL without user and password; got a value that is not shown here. Set it in Pulumi.test.yaml.",
+    ]);
+  });
+
+  test.each([
+    [
+      "http://plane.example/fleet",
+      {},
+      /^fleet\.http\.url: must be an https URL, unless plain http is allowed/,
+    ],
+    ["ftp://plane.example/fleet", { allowHttp: true }, /^fleet\.http\.url: must be an https URL;/],
+    ["plane", {}, /^fleet\.http\.url: must be an https URL;/],
+    [
+      url,
+      { token: "s3cr3t-token", tokenSecret: { name: "a" } },
+      /^fleet\.http\.tokenSecret: must be left out when/,
+    ],
+  ])("%s with %j is refused", (address, more, problem) => {
+    const found = problems({ fleet: { http: { url: address, ...more } } });
+    expect(found).toEqual([expect.stringMatching(problem)]);
+  });
+
+  test("plain http is taken when that is said", () => {
+    expect(problems({ fleet: { http: { url: "http://plane.example/", allowHttp: true } } })).toEqual([]);
+  });
+});
+
 test("a value that is not structured is refused, other namespaces' keys are not ours to judge", () => {
   const values = { "vpsight:gateway": "istio-system", "aws:region": "ap-northeast-1" };
   expect(() =>

@@ -1,5 +1,8 @@
+import * as pulumi from "@pulumi/pulumi";
+import * as endpoint from "../components/inventoryEndpoint";
 import { VpsExporter, type VpsExporterArgs } from "../components/vpsExporter";
 import * as objects from "../components/vpsExporterObjects";
+import { parseOptions } from "../exporter/options";
 import { only, record } from "./support/mocks";
 
 const args: VpsExporterArgs = {
@@ -166,7 +169,105 @@ test("Prometheus finds it by a ServiceMonitor with the labels it asks for, or by
 });
 
 test("an inventory that no ConfigMap can hold is refused before the cluster does", () => {
-  expect(() => objects.inventoryConfigMap({ ...args, inventory: "#".repeat(1_000_001) })).toThrow(
+  expect(() => objects.inventoryConfigMap(args, "#".repeat(1_000_001))).toThrow(
     "exporter inventory: must be at most 1000000 bytes, what a ConfigMap can hold; got 1000001.",
   );
+});
+
+describe("the management plane's inventory", () => {
+  const inventoryEndpoint = {
+    url: "https://plane.example/fleet",
+    allowHttp: false,
+    token: "s3cr3t-token",
+    authorities: "-----BEGIN CERTIFICATE-----",
+    intervalSeconds: 30,
+  };
+
+  test("the pods ask for it with token and authorities from files, and keep it in an emptyDir", async () => {
+    const { template, container } = await pods({ inventoryEndpoint });
+    expect(container.args).toEqual([
+      "--inventory-file=/etc/vpsight/inventory/fleet.yaml",
+      "--inventory-url=https://plane.example/fleet",
+      "--inventory-token-file=/etc/vpsight/inventory-token/token",
+      "--inventory-ca-file=/etc/vpsight/inventory-ca/ca.crt",
+      "--inventory-interval-seconds=30",
+      "--state-directory=/var/lib/vpsight",
+      "--drain-seconds=35",
+    ]);
+    expect(template.spec.volumes).toEqual(
+      expect.arrayContaining([
+        {
+          name: "inventory-token",
+          secret: {
+            secretName: "vpsight-exporter-inventory-token",
+            items: [{ key: "token", path: "token" }],
+          },
+        },
+        { name: "inventory-ca", configMap: { name: "vpsight-exporter-inventory-ca" } },
+        { name: "state", emptyDir: { sizeLimit: "64Mi" } },
+      ]),
+    );
+    expect(container.volumeMounts.map(({ name }) => name).sort()).toEqual(
+      template.spec.volumes.map(({ name }) => name).sort(),
+    );
+    expect(container).toMatchObject({ securityContext: { readOnlyRootFilesystem: true } });
+    // What the exporter makes of these flags.
+    expect(parseOptions(container.args).httpInventory).toMatchObject({ intervalSeconds: 30 });
+  });
+
+  test("the token stands in one Secret, marked as secret, and nowhere else", async () => {
+    const recorded = await deploy({ inventoryEndpoint });
+    const secret = only(recorded, "exporter-inventory-token");
+    expect(secret.type).toBe("kubernetes:core/v1:Secret");
+    expect(secret.inputs).toMatchObject({ metadata: { name: "vpsight-exporter-inventory-token" } });
+    // The mock engine unwraps secrets; what the builder hands over is one.
+    const { stringData } = endpoint.tokenSecret(objects.metadata(args), "s3cr3t-token");
+    const token = (stringData as Record<string, pulumi.Output<string>>)["token"];
+    expect(await pulumi.isSecret(token as pulumi.Output<string>)).toBe(true);
+    const others = recorded.filter((resource) => resource !== secret);
+    expect(JSON.stringify(others)).not.toContain("s3cr3t-token");
+  });
+
+  test("a Secret that is there already is used, and none is made", async () => {
+    const existing = {
+      ...inventoryEndpoint,
+      token: undefined,
+      tokenSecret: { name: "plane", key: "bearer" },
+    };
+    expect((await deploy({ inventoryEndpoint: existing })).map(({ type }) => type)).not.toContain(
+      "kubernetes:core/v1:Secret",
+    );
+    expect((await pods({ inventoryEndpoint: existing })).template.spec.volumes).toContainEqual({
+      name: "inventory-token",
+      secret: { secretName: "plane", items: [{ key: "bearer", path: "token" }] },
+    });
+  });
+
+  test("it can be all there is: then there is no inventory ConfigMap", async () => {
+    const changed = { inventory: undefined, inventoryEndpoint: { ...inventoryEndpoint, token: undefined } };
+    const { template, container } = await pods(changed);
+    expect(container.args.filter((flag) => /inventory-(file|token-file)/.test(flag))).toEqual([]);
+    expect(template.spec.volumes.map(({ name }) => name)).toEqual(["inventory-ca", "state", "bundle"]);
+    expect((await deploy(changed)).map(({ name }) => name)).not.toContain("exporter-inventory");
+  });
+
+  test.each([
+    ["https://plane.example/fleet", undefined, 443],
+    ["https://plane.example:8443/fleet", undefined, 8443],
+    ["http://plane.example/fleet", undefined, 80],
+    ["https://plane.default.svc/fleet", 8443, 8443],
+  ])("%s with egress port %p: pods may look names up and open port %i", (url, egressPort, port) => {
+    const changed = { ...args, inventoryEndpoint: { ...inventoryEndpoint, url, egressPort } };
+    expect(objects.networkPolicy(changed).spec).toMatchObject({
+      egress: [
+        {
+          ports: [
+            { port: 53, protocol: "UDP" },
+            { port: 53, protocol: "TCP" },
+          ],
+        },
+        { ports: [{ port, protocol: "TCP" }] },
+      ],
+    });
+  });
 });

@@ -7,6 +7,14 @@ export interface LocatedEntry {
   readonly name: string;
   readonly ranges: readonly AddressRange[];
   readonly nodeIds: readonly string[];
+  /** Where it stands, when the entries come from several documents. Default: its position in this list. */
+  readonly origin?: EntryOrigin;
+}
+
+/** A position in one of several documents. */
+export interface EntryOrigin {
+  readonly document: string;
+  readonly index: number;
 }
 
 /** All entries of one range; kept so that one more entry costs the same however many there are. */
@@ -34,7 +42,12 @@ export function findConflicts(entries: readonly LocatedEntry[]): InventoryIssue[
     const report = (allowed: string) =>
       issues.push({
         index,
-        issue: { entry: { index, name: entry.name }, field: "addresses", got: range.text, allowed },
+        issue: {
+          entry: { index, name: entry.name, ...entry.origin },
+          field: "addresses",
+          got: range.text,
+          allowed,
+        },
       });
     const covering = table.covering(range.words, range.prefixLength);
     for (const holders of covering) {
@@ -43,7 +56,7 @@ export function findConflicts(entries: readonly LocatedEntry[]): InventoryIssue[
       const theirs = holders.range.text === range.text ? "it too" : `${holders.range.text}, which holds it`;
       report(
         "must belong to one VPS, or every VPS that shares it must have nodeIds and no two the same id; " +
-          `vps[${other}] "${entries[other]?.name ?? ""}" has ${theirs}`,
+          `${describeOther(other, entries[other])} has ${theirs}`,
       );
       break;
     }
@@ -52,6 +65,11 @@ export function findConflicts(entries: readonly LocatedEntry[]): InventoryIssue[
     hold(table, holders, range, index, entry.nodeIds);
   }
   return issues.sort((a, b) => a.index - b.index).map(({ issue }) => issue);
+}
+
+function describeOther(position: number, entry: LocatedEntry | undefined): string {
+  const { index, document } = entry?.origin ?? { index: position, document: undefined };
+  return `vps[${index}] "${entry?.name ?? ""}"${document === undefined ? "" : ` of ${document}`}`;
 }
 
 /** The entry that cannot be told apart from this one, if there is any. */

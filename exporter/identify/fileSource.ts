@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { toError } from "../error";
-import { parseInventory } from "./inventory";
-import type { InventoryListener, InventorySource } from "./source";
+import { maxInventoryLength } from "./document";
+import type { InventoryReceiver, InventorySource } from "./source";
 
 /** Settings of a `FileSource`. */
 export interface FileSourceSettings {
@@ -21,60 +21,45 @@ export interface FileSourceSettings {
  */
 export class FileSource implements InventorySource {
   readonly name = "file";
-  private readonly path: string;
+  readonly place: string;
   private readonly intervalMilliseconds: number;
-  private listener: InventoryListener | undefined;
+  private receiver: InventoryReceiver | undefined;
   private timer: NodeJS.Timeout | undefined;
-  /** What the last good inventory was read from. */
-  private goodText: string | undefined;
-  /** What was found wrong last; not parsed again every 2 seconds. */
-  private badText: string | undefined;
-  private failure: string | undefined;
 
   constructor(settings: FileSourceSettings) {
-    this.path = settings.path;
+    this.place = settings.path;
     this.intervalMilliseconds = settings.intervalMilliseconds ?? 2_000;
   }
 
-  async start(listener: InventoryListener): Promise<void> {
-    this.listener = listener;
+  async start(receiver: InventoryReceiver): Promise<void> {
+    this.receiver = receiver;
     await this.look();
   }
 
   stop(): void {
-    this.listener = undefined;
+    this.receiver = undefined;
     clearTimeout(this.timer);
   }
 
   private async look(): Promise<void> {
     try {
-      const text = await readFile(this.path, "utf8");
-      if (text !== this.badText) this.take(text);
+      const text = await this.read();
+      await this.receiver?.offer(text);
     } catch (error) {
-      this.badText = undefined;
-      this.fail(toError(error));
+      this.receiver?.failed(toError(error));
     }
     // A timer set anew after each look: a slow disk never makes looks pile up.
-    if (this.listener !== undefined)
+    if (this.receiver !== undefined)
       this.timer = setTimeout(() => void this.look(), this.intervalMilliseconds);
   }
 
-  private take(text: string): void {
-    try {
-      const inventory = text === this.goodText ? undefined : parseInventory(text, this.path);
-      this.goodText = text;
-      this.badText = undefined;
-      this.failure = undefined;
-      if (inventory === undefined) this.listener?.confirmed();
-      else this.listener?.changed(inventory);
-    } catch (error) {
-      this.badText = text;
-      this.fail(toError(error));
+  private async read(): Promise<string> {
+    const { size } = await stat(this.place);
+    if (size > maxInventoryLength) {
+      throw new Error(
+        `The inventory ${this.place} must have at most ${maxInventoryLength} bytes; got ${size}`,
+      );
     }
-  }
-
-  private fail(error: Error): void {
-    if (error.message !== this.failure) this.listener?.failed(error);
-    this.failure = error.message;
+    return readFile(this.place, "utf8");
   }
 }

@@ -1,11 +1,12 @@
-import { LineCounter, parseDocument } from "yaml";
 import type { AddressRange } from "./address";
 import { parseRange } from "./address";
 import type { InventoryEntry, InventoryIssue } from "./issue";
 import { InventoryError, shorten } from "./issue";
 import { findConflicts } from "./conflicts";
+import { readDocument } from "./document";
 import { inventoryShape } from "./shape";
 
+export { maxInventoryLength } from "./document";
 export { InventoryError } from "./issue";
 export type { InventoryEntry, InventoryIssue } from "./issue";
 
@@ -40,9 +41,6 @@ export interface Inventory {
   readonly vps: readonly Vps[];
 }
 
-/** Largest inventory in characters: 10,000 VPSes take about 1.2 million. */
-export const maxInventoryLength = 8 * 1024 * 1024;
-
 /**
  * Reads an inventory written in YAML or JSON.
  * @param source how errors name it, for example the file's path.
@@ -67,41 +65,6 @@ export function parseInventory(text: string, source: string): Inventory {
       return { ...entry, ranges, addresses: ranges.map((range) => range.text) };
     }),
   };
-}
-
-function readDocument(text: string, source: string): unknown {
-  const refuse = (field: string, got: string, allowed: string) =>
-    new InventoryError(source, [{ field, got, allowed }]);
-  if (text.length > maxInventoryLength) {
-    throw refuse("", `${text.length} characters`, `must have at most ${maxInventoryLength} characters`);
-  }
-  const lineCounter = new LineCounter();
-  const document = parseDocument(text, {
-    lineCounter,
-    prettyErrors: false,
-    uniqueKeys: true,
-    logLevel: "error",
-  });
-  const faults = [...document.errors, ...document.warnings];
-  if (faults.length > 0) {
-    throw new InventoryError(
-      source,
-      faults.map((fault) => {
-        const { line, col } = lineCounter.linePos(fault.pos[0]);
-        return { field: `line ${line}, column ${col}`, got: fault.message, allowed: "must be YAML or JSON" };
-      }),
-    );
-  }
-  try {
-    // Aliases are bounded: a few lines of nested ones can ask for gigabytes.
-    return document.toJS({ maxAliasCount: 100 });
-  } catch (error) {
-    throw refuse(
-      "",
-      error instanceof Error ? error.message : String(error),
-      "must be YAML or JSON without nested aliases",
-    );
-  }
 }
 
 /** What of a wrong inventory can still be compared with the rest. */

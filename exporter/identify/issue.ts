@@ -4,6 +4,8 @@ export interface InventoryEntry {
   readonly index: number;
   /** Its name as written; empty when it has none that can be read. */
   readonly name: string;
+  /** File or URL that holds it; absent where only one is talked about. */
+  readonly document?: string;
 }
 
 /** One problem of an inventory. */
@@ -19,6 +21,8 @@ export interface InventoryIssue {
 }
 
 const shownIssues = 50;
+/** Keys and values can be as long as the document; a line about them cannot. */
+const longestLine = 500;
 
 /** An inventory that cannot be used. The message lists the problems (the first 50), one a line. */
 export class InventoryError extends Error {
@@ -37,12 +41,14 @@ export class InventoryError extends Error {
   }
 }
 
-/** `vps[3] "jp-004" region: must be …; got "JP"`. */
+/** `vps[3] "jp-004" region: must be …; got "JP"`, on one line of at most 500 characters. */
 export function describeIssue({ entry, field, got, allowed }: InventoryIssue): string {
   const name = entry === undefined || entry.name === "" ? "" : ` ${shorten(entry.name)}`;
+  const document = entry?.document === undefined ? "" : `${entry.document}:`;
   const place = entry === undefined ? "" : `vps[${entry.index}]${name}`;
-  const where = [place, field].filter((part) => part !== "").join(" ");
-  return `${where === "" ? "document" : where}: ${allowed}; got ${got}`;
+  const where = [document, place, field].filter((part) => part !== "").join(" ");
+  const line = `${where === "" ? "document" : where}: ${allowed}; got ${got}`.replaceAll(/\s/g, " ");
+  return line.length <= longestLine ? line : `${line.slice(0, longestLine - 3)}...`;
 }
 
 /** A value as an error may show it: on one line, at most 60 characters. */

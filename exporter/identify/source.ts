@@ -1,24 +1,26 @@
-import type { Inventory } from "./inventory";
-
-/** What a source tells about itself. Every call is about the whole fleet, never about a part of it. */
-export interface InventoryListener {
-  /** A new inventory, different from the last one. */
-  changed(inventory: Inventory): void;
-  /** The source was read and says what it said before. */
-  confirmed(): void;
-  /** The source could not be read, or what it holds is wrong. Called once for each different failure. */
+/** Takes what a source reads; it decides what is new, right and in force. */
+export interface InventoryReceiver {
+  /**
+   * The source was read. Called after each look, with the same text too.
+   * @param keptSinceSeconds for an inventory out of the state directory: when the source last confirmed it.
+   * @returns whether the text is (now, or still) in force.
+   */
+  offer(text: string, keptSinceSeconds?: number): Promise<boolean>;
+  /** The source could not be read. */
   failed(error: Error): void;
 }
 
-/** Where the inventory comes from. */
+/** Where an inventory comes from. */
 export interface InventorySource {
-  /** Short name for logs and the label `source`: `file`. */
-  readonly name: string;
+  /** Short name for logs and the label `source`. */
+  readonly name: "file" | "http";
+  /** How errors name it: a path, or a URL without query. */
+  readonly place: string;
   /**
    * Begins to watch.
-   * @returns when the first attempt is over, whether it succeeded or not.
+   * @returns when what is on this machine has been offered; an answer over the network is not waited for.
    */
-  start(listener: InventoryListener): Promise<void>;
-  /** Ends the watch; the listener is not called any more. */
+  start(receiver: InventoryReceiver): Promise<void>;
+  /** Ends the watch; the receiver is not called any more. */
   stop(): void;
 }

@@ -54,14 +54,18 @@ export class ExporterHealth {
     "inventory_entries",
     "VPSes in the inventory in force; retired ones too.",
   );
+  private readonly overridden = this.gauge(
+    "inventory_overridden_entries",
+    "Entries of the management plane that do not count, since the file has one of the same name.",
+  );
   private readonly lastSuccess = this.gauge(
     "inventory_last_success_timestamp_seconds",
-    "When the inventory was last read and found right, changed or not; 0 means never.",
+    "When the source's inventory was last read and found right, changed or not; 0 means never.",
     "source",
   );
   private readonly lastLoadOk = this.gauge(
     "inventory_last_load_ok",
-    "1 when the last attempt to read the inventory succeeded, 0 when the one in force is older.",
+    "1 when the last attempt to read the source's inventory succeeded, 0 when what is in force of it is older.",
     "source",
   );
   private foreignRecords = 0;
@@ -144,11 +148,17 @@ export class ExporterHealth {
     this.lastLoadOk.set({ source }, 0);
   }
 
-  /** A new inventory is in force. */
-  inventoryChanged(source: string, entries: number): void {
+  /**
+   * A new inventory is in force.
+   * @param keptSinceSeconds for one out of the state directory, when it was last confirmed: its source has not
+   *   answered since.
+   */
+  inventoryChanged(source: string, entries: number, overridden = 0, keptSinceSeconds?: number): void {
     this.generation.inc();
     this.entries.set(entries);
-    this.inventoryConfirmed(source);
+    this.overridden.set(overridden);
+    if (keptSinceSeconds === undefined) this.inventoryConfirmed(source);
+    else this.lastSuccess.set({ source }, keptSinceSeconds);
   }
 
   /** The source was read and is right. */

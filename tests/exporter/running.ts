@@ -15,19 +15,17 @@ export class RunningExporter {
   private readonly child: ChildProcess;
   private readonly folder = mkdtempSync(join(tmpdir(), "vpsight-exporter-"));
 
-  /** @param inventory text of the file at the start; undefined leaves it out. */
+  /** @param inventory text of the file at the start; undefined leaves it out, and with `--inventory-url` its flag too. */
   constructor(bundle: string, inventory: string | undefined, ...flags: readonly string[]) {
     if (inventory !== undefined) this.setInventory(inventory);
     const listen = ["--otlp-listen", "--http-listen"]
       .filter((flag) => !flags.some((given) => given.startsWith(flag)))
       .map((flag) => `${flag}=127.0.0.1:0`);
-    this.child = spawn(
-      process.execPath,
-      [bundle, "--inventory-file", this.inventoryPath, ...listen, ...flags],
-      {
-        stdio: ["ignore", "pipe", "pipe"],
-      },
-    );
+    const planeAlone = inventory === undefined && flags.some((flag) => flag.startsWith("--inventory-url"));
+    const file = planeAlone ? [] : ["--inventory-file", this.inventoryPath];
+    this.child = spawn(process.execPath, [bundle, ...file, ...listen, ...flags], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.setEncoding("utf8").on("data", (text: string) => (this.output += text));
     }

@@ -1,18 +1,23 @@
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import * as path from "node:path";
 import { dashboardModels } from "../../dashboards";
-import { checkCoverage, forgeProxyHeader, runScenario } from "../../sandbox/fleet";
+import { waitFor } from "../../sandbox/cluster";
+import { checkCoverage, forgeProxyHeader, NodeClient, runScenario } from "../../sandbox/fleet";
 import { gatewayCounters, gatewayReports, gatewayStats } from "../../sandbox/gateway";
 import {
   checkLatency,
   describeLatencyProblem,
   differenceTable,
+  Ledger,
   waitForCounts,
-  type Ledger,
   type Reconciliation,
 } from "../../sandbox/ledger";
 import { inventoryEntries, scrape, startPlatform, type Platform } from "../../sandbox/platform";
 import type { SeenRequest } from "../../sandbox/xboard";
 import { captureOtlp } from "./support/capture";
 import { meshNamespace, minutes } from "./support/namespace";
+import { startPlane } from "./support/plane";
 import { podLogs, podsOf } from "./support/pods";
 
 /** From a VPS's poll to its own metric: the whole path, by the fixed scenario, in stage enforce. */
@@ -177,4 +182,48 @@ test(
     expect(await restarts()).toEqual(before);
   },
   minutes(2),
+);
+
+test(
+  "a VPS that only the management plane knows is counted by its name, and the plane's token is nowhere in clear",
+  async () => {
+    const { controlPlane, engine, exporters, inventory, plan, target, token } = platform;
+    const [first, ...others] = inventoryEntries(inventory);
+    const [caller] = plan;
+    const [node] = caller?.nodes ?? [];
+    if (first === undefined || caller === undefined || node === undefined) throw new Error("no fleet");
+    expect(caller.vps).toBe(first.name);
+    const planeToken = "s3cr3t-token-of-the-plane";
+    const plane = await startPlane(planeToken, { vps: [{ ...first, name: "plane-001" }] });
+    const file = path.join(mkdtempSync(path.join(tmpdir(), "fleet-")), "fleet.yaml");
+    writeFileSync(file, JSON.stringify({ vps: others }));
+    engine.configure({
+      fleet: { file, http: { url: plane.url, allowHttp: true, token: planeToken, intervalSeconds: 5 } },
+    });
+    const { messages } = await engine.up();
+    const texts = async () => Promise.all((await exporters()).map(scrape));
+    const counted = new RegExp(`^vps_requests_total{vps="plane-001",.*endpoint="config".*} [1-9]`, "m");
+    const client = new NodeClient({ sender: caller, node, target, token, ledger: new Ledger() });
+    try {
+      await waitFor("every exporter knows plane-001", 60_000, async () =>
+        (await texts()).every((text) => text.includes('vps="plane-001"')) ? true : undefined,
+      );
+      await client.call({ endpoint: "config", method: "GET" });
+      await waitFor("a request of plane-001", 30_000, async () =>
+        (await texts()).some((text) => counted.test(text)) ? true : undefined,
+      );
+      expect((await texts()).join()).not.toContain(`vps="${first.name}"`);
+    } finally {
+      await client.close();
+      await plane.stop();
+    }
+    const logs = podLogs(controlPlane, await podsOf(controlPlane, "vpsight"));
+    expect(logs).toContain(plane.url);
+    for (const text of [await engine.state(), messages.join(), logs, (await texts()).join()])
+      expect(text).not.toContain(planeToken);
+    expect(Buffer.from(await engine.state()).includes(Buffer.from(planeToken).toString("base64"))).toBe(
+      false,
+    );
+  },
+  minutes(3),
 );
