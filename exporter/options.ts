@@ -1,4 +1,6 @@
 import { parseArgs } from "node:util";
+import type { MeshSettings } from "./measure/meshSettings";
+import { parseMeshSettings } from "./measure/meshSettings";
 
 /** An address to listen on. */
 export interface ListenAddress {
@@ -20,6 +22,8 @@ export interface ExporterOptions {
   readonly drainSeconds: number;
   /** Largest message that is taken, in bytes after decompression. Default 4 MiB. */
   readonly maxMessageBytes: number;
+  /** Serve `/metrics/mesh`, and how. Default: not. */
+  readonly mesh?: MeshSettings | undefined;
 }
 
 /** Flags that cannot be used; the message lists every problem, one a line. */
@@ -34,7 +38,7 @@ export class OptionsError extends Error {
 /** The flags in short. */
 export const usage = [
   "Usage: exporter --inventory-file <path> [--otlp-listen <address:port>] [--http-listen <address:port>]",
-  "                [--drain-seconds <0-3600>] [--max-message-bytes <1024-67108864>]",
+  "                [--drain-seconds <0-3600>] [--max-message-bytes <1024-67108864>] [--mesh <settings as JSON>]",
 ].join("\n");
 
 const defaults = {
@@ -44,7 +48,14 @@ const defaults = {
   "max-message-bytes": String(4 * 1024 * 1024),
 } as const;
 
-const flags = ["inventory-file", "otlp-listen", "http-listen", "drain-seconds", "max-message-bytes"] as const;
+const flags = [
+  "inventory-file",
+  "otlp-listen",
+  "http-listen",
+  "drain-seconds",
+  "max-message-bytes",
+  "mesh",
+] as const;
 type Flag = (typeof flags)[number];
 
 /**
@@ -54,7 +65,7 @@ type Flag = (typeof flags)[number];
 export function parseOptions(args: readonly string[]): ExporterOptions {
   const problems: string[] = [];
   const values = readFlags(args, problems);
-  const valueOf = (flag: Exclude<Flag, "inventory-file">) => values.get(flag) ?? defaults[flag];
+  const valueOf = (flag: Exclude<Flag, "inventory-file" | "mesh">) => values.get(flag) ?? defaults[flag];
   const inventoryFile = values.get("inventory-file") ?? "";
   if (inventoryFile === "") problems.push("--inventory-file: must be the path of the inventory; got nothing");
   const options: ExporterOptions = {
@@ -69,6 +80,7 @@ export function parseOptions(args: readonly string[]): ExporterOptions {
       64 * 1024 * 1024,
       problems,
     ),
+    mesh: readMesh(values.get("mesh"), problems),
   };
   const { otlpListen, httpListen } = options;
   if (otlpListen.port !== 0 && otlpListen.port === httpListen.port && otlpListen.host === httpListen.host) {
@@ -112,6 +124,14 @@ function readAddress(flag: Flag, text: string, problems: string[]): ListenAddres
     `--${flag}: must be address:port with a port from 0 to 65535, IPv6 in brackets; got "${text}"`,
   );
   return { host: "", port: 0 };
+}
+
+function readMesh(json: string | undefined, problems: string[]): MeshSettings | undefined {
+  if (json === undefined) return undefined;
+  const settings = parseMeshSettings(json);
+  if (!Array.isArray(settings)) return settings;
+  problems.push(...settings.map((problem) => `--mesh: ${problem}`));
+  return undefined;
 }
 
 function readInteger(flag: Flag, text: string, least: number, most: number, problems: string[]): number {

@@ -1,4 +1,5 @@
 import { endpoints } from "./endpoint";
+import { MeshTails } from "./meshTails";
 import type { Outcome } from "./outcome";
 import { expectedOutcomes, methods, outcomeOf } from "./outcome";
 
@@ -31,6 +32,8 @@ export class VpsSeries {
   lastRequestSeconds = 0;
   /** Requests that claimed a node id which the inventory does not give this VPS. */
   nodeIdMismatches = 0;
+  /** The durations that Kiali's histogram tells apart and this one does not. */
+  readonly tails = new MeshTails();
   private readonly numbers = new Float64Array(endpoints.length * stride);
   private readonly outcomes = new Map<Outcome, number>();
   private readonly used = new Set<number>();
@@ -69,6 +72,7 @@ export class VpsSeries {
       bucket += 1;
     this.add(endpoint, bucket, 1);
     this.add(endpoint, durationSumAt, milliseconds);
+    this.tails.observe(milliseconds);
   }
 
   /** Adds to the bytes that callers sent. */
@@ -88,7 +92,12 @@ export class VpsSeries {
 
   /** Sum of all durations in seconds. */
   durationSumSeconds(endpoint: number): number {
-    return this.read(endpoint, durationSumAt) / 1_000;
+    return this.durationSumMilliseconds(endpoint) / 1_000;
+  }
+
+  /** The same as it was added up: whole milliseconds, so without rounding. */
+  durationSumMilliseconds(endpoint: number): number {
+    return this.read(endpoint, durationSumAt);
   }
 
   /** Bytes that callers sent in bodies. */
