@@ -2,8 +2,9 @@ import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
+import { crossProblems } from "./configChecks";
 import { configSchema, type ConfigValues } from "./configSchema";
-import { InventoryError, parseInventory } from "./exporter/identify/inventory";
+import { InventoryError, parseInventory, type Vps } from "./exporter/identify/inventory";
 import { describeIssue, shorten } from "./exporter/identify/issue";
 
 /** Everything a stack decides, checked and with its defaults filled in. */
@@ -13,6 +14,7 @@ export type Config = ConfigValues & {
     text: string;
     /** How many VPSes the inventory holds. */
     size: number;
+    vps: readonly Vps[];
   };
 };
 
@@ -60,9 +62,15 @@ export function parseConfig(source: ConfigSource): Config {
   const result = configSchema.safeParse(document, { reportInput: true });
   problems.push(...(result.error?.issues ?? []).flatMap((issue) => describe(issue, fix)));
   const fleet = readFleet(document, source.directory, fix, problems);
+  if (result.success && fleet !== undefined)
+    problems.push(...crossProblems(result.data, fleet.inventory).map((problem) => `${problem}. ${fix}`));
   if (problems.length > 0 || !result.success || fleet === undefined)
     throw new ConfigError(source.stack, problems);
-  return { ...result.data, fleet: { ...result.data.fleet, ...fleet } };
+  const { text, inventory } = fleet;
+  return {
+    ...result.data,
+    fleet: { ...result.data.fleet, text, size: inventory.vps.length, vps: inventory.vps },
+  };
 }
 
 /** The project's keys as one document; values of other namespaces (`aws:region`) are not ours to judge. */
@@ -88,8 +96,7 @@ function readFleet(document: Record<string, unknown>, directory: string, fix: st
   const { file } = named.data.fleet;
   try {
     const text = readFileSync(path.resolve(directory, file), "utf8");
-    const inventory = parseInventory(text, file);
-    return { text, size: inventory.vps.length };
+    return { text, inventory: parseInventory(text, file) };
   } catch (error) {
     if (error instanceof InventoryError)
       problems.push(...error.issues.map((issue) => `${file}: ${describeIssue(issue)}. Fix it there.`));

@@ -2,9 +2,11 @@ import * as k8s from "@pulumi/kubernetes";
 import { ClientAddress } from "./components/clientAddress";
 import { FleetDashboards } from "./components/fleetDashboards";
 import { GatewayAccessLog } from "./components/gatewayAccessLog";
+import { MeshTopology } from "./components/meshTopology";
 import { ProxyProtocol } from "./components/proxyProtocol";
 import { RetiredObjects } from "./components/retiredObjects";
 import { VpsExporter } from "./components/vpsExporter";
+import { meshSettings } from "./components/meshSettings";
 import { readConfig, type Config } from "./config";
 import { dashboardModels } from "./dashboards";
 import { bundleExporter } from "./exporter/build";
@@ -28,6 +30,8 @@ export = async () => {
     { provider, dependsOn: exporter },
   );
   new FleetDashboards("dashboards", { ...common, ...dashboardArgs(config) }, { provider });
+  if (config.kiali.enabled)
+    new MeshTopology("mesh", { ...common, ...meshArgs(config) }, { provider, dependsOn: exporter });
   new RetiredObjects("retired", { objects: config.retired, cluster: config.cluster });
 
   return { stage: config.proxyProtocol.stage, fleetSize: config.fleet.size, receiver };
@@ -36,12 +40,21 @@ export = async () => {
 /** Every object's name begins with the namespace's, so that two stacks can share a cluster. */
 const commonArgs = ({ namespace, gateway }: Config) => ({ objectName: namespace.name, gateway });
 
-const exporterArgs = ({ namespace, exporter, fleet, monitoring }: Config) => ({
-  ...exporter,
-  namespace: namespace.name,
-  createNamespace: namespace.create,
-  inventory: fleet.text,
+const exporterArgs = (config: Config) => ({
+  ...config.exporter,
+  namespace: config.namespace.name,
+  createNamespace: config.namespace.create,
+  inventory: config.fleet.text,
+  monitoring: config.monitoring,
+  mesh: config.kiali.enabled ? meshSettings(config) : undefined,
+});
+
+const meshArgs = ({ kiali, namespace, monitoring, fleet, cluster }: Config) => ({
+  ...kiali,
+  exporterNamespace: namespace.name,
   monitoring,
+  workloads: kiali.workloads ? [...fleet.vps] : [],
+  cluster,
 });
 
 const dashboardArgs = ({ dashboards: { enabled, ...place } }: Config) => ({

@@ -11,4 +11,7 @@ export const apiVersions = {
   /** EnvoyFilter has no newer version. https://istio.io/latest/docs/reference/config/networking/envoy-filter/ */
   envoyFilter: "networking.istio.io/v1alpha3",
   serviceMonitor: "monitoring.coreos.com/v1",
+  sidecar: "networking.istio.io/v1",
+  /** Of WorkloadGroup and WorkloadEntry. */
+  workload: "networking.istio.io/v1",
 } as const;

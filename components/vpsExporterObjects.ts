@@ -8,6 +8,9 @@ import type { VpsExporterArgs } from "./vpsExporter";
 
 export const ports = { otlp: 4317, metrics: 9464 } as const;
 
+/** The metrics port's name in the Service. */
+export const metricsPort = "http-metrics";
+
 const paths = { bundle: "/opt/vpsight", inventory: "/etc/vpsight/inventory" } as const;
 const files = { bundle: "exporter.cjs", inventory: "fleet.yaml" } as const;
 
@@ -24,7 +27,7 @@ const fullName = (args: Named) => `${args.objectName}-exporter`;
 /** The name by which the gateway's Envoy knows the Service. */
 export const serviceHost = (args: Named) => `${fullName(args)}.${args.namespace}.svc.cluster.local`;
 
-const selectorLabels = (args: Named) => ({
+export const selectorLabels = (args: Pick<Named, "objectName">) => ({
   "app.kubernetes.io/name": "vpsight-exporter",
   "app.kubernetes.io/instance": args.objectName,
 });
@@ -79,7 +82,7 @@ export function service(args: VpsExporterArgs): types.input.core.v1.Service {
       ports: [
         // Istio takes the protocol from the name's prefix; without it Envoy would speak HTTP/1.1 to a gRPC server.
         { name: "grpc-otlp", port: ports.otlp, targetPort: "grpc-otlp" },
-        { name: "http-metrics", port: ports.metrics, targetPort: "http-metrics" },
+        { name: metricsPort, port: ports.metrics, targetPort: metricsPort },
       ],
     },
   };
@@ -149,10 +152,11 @@ function podSpec(args: VpsExporterArgs): types.input.core.v1.PodSpec {
         args: [
           `--inventory-file=${paths.inventory}/${files.inventory}`,
           `--drain-seconds=${args.drainSeconds}`,
+          ...(args.mesh === undefined ? [] : [`--mesh=${JSON.stringify(args.mesh)}`]),
         ],
         ports: [
           { name: "grpc-otlp", containerPort: ports.otlp },
-          { name: "http-metrics", containerPort: ports.metrics },
+          { name: metricsPort, containerPort: ports.metrics },
         ],
         securityContext: {
           allowPrivilegeEscalation: false,
@@ -164,17 +168,17 @@ function podSpec(args: VpsExporterArgs): types.input.core.v1.PodSpec {
           limits: { memory: args.resources.memoryLimit },
         },
         startupProbe: {
-          httpGet: { path: "/healthz", port: "http-metrics" },
+          httpGet: { path: "/healthz", port: metricsPort },
           periodSeconds: 1,
           failureThreshold: 60,
         },
         readinessProbe: {
-          httpGet: { path: "/readyz", port: "http-metrics" },
+          httpGet: { path: "/readyz", port: metricsPort },
           periodSeconds: 2,
           failureThreshold: 1,
         },
         livenessProbe: {
-          httpGet: { path: "/healthz", port: "http-metrics" },
+          httpGet: { path: "/healthz", port: metricsPort },
           periodSeconds: 10,
           timeoutSeconds: 5,
         },
@@ -231,7 +235,7 @@ export function serviceMonitorSpec(args: VpsExporterArgs): NonNullable<IServiceM
     selector: { matchLabels: selectorLabels(args) },
     endpoints: [
       {
-        port: "http-metrics",
+        port: metricsPort,
         path: "/metrics",
         interval: args.monitoring.scrapeInterval,
         // The operator gives every target a label `endpoint` (the port's name), which would push the metrics' own
