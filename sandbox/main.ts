@@ -4,8 +4,9 @@ import { launch, typescriptProgram } from "./namespace/launch";
 import { partsDirectory } from "./parts/find";
 import { announceProvider } from "./provider";
 
-/** `make sandbox` and `make sandbox-once`: starts the program of that name in namespaces of its own. */
-const programs = { live: "live.ts", once: "once.ts" } as const;
+/** `make sandbox`, `make sandbox-once`, `make kiali-check`: starts the program of that name in namespaces of its own. */
+const programs = { live: "live.ts", once: "once.ts", kiali: "kialiCheck.ts" } as const;
+type Mode = keyof typeof programs;
 
 /** Host ports, taken when they are free. */
 const forwards = [
@@ -15,8 +16,8 @@ const forwards = [
 ];
 
 async function main(mode: string | undefined): Promise<number> {
-  if (mode !== "live" && mode !== "once")
-    throw new SandboxError("usage: main.ts live|once; see `make help`.");
+  if (!isMode(mode))
+    throw new SandboxError(`usage: main.ts ${Object.keys(programs).join("|")}; see \`make help\`.`);
   await announceProvider();
   return launch({
     program: typescriptProgram(path.join(__dirname, programs[mode])),
@@ -24,6 +25,9 @@ async function main(mode: string | undefined): Promise<number> {
     logDirectory: path.join(partsDirectory(), "logs", "sandbox"),
   });
 }
+
+const isMode = (mode: string | undefined): mode is Mode =>
+  mode !== undefined && Object.hasOwn(programs, mode);
 
 main(process.argv[2]).then(
   (code) => process.exit(code),
