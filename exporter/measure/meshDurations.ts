@@ -1,6 +1,6 @@
 import { endpoints } from "./endpoint";
 import { fastBounds, slowBounds } from "./meshTails";
-import { durationBuckets } from "./vpsSeries";
+import { durationBuckets } from "./seriesTable";
 import type { VpsSeries } from "./vpsSeries";
 
 /**
@@ -23,15 +23,15 @@ export interface MeshDurations {
 }
 
 /** Adds up what is known of one VPS. */
-export function meshDurations(series: VpsSeries): MeshDurations {
+export function meshDurations({ row, table }: VpsSeries): MeshDurations {
   const shared = new Array<number>(durationBuckets.length + 1).fill(0);
   let sumMilliseconds = 0;
   for (let endpoint = 0; endpoint < endpoints.length; endpoint += 1) {
-    sumMilliseconds += series.durationSumMilliseconds(endpoint);
+    sumMilliseconds += table.durationSumMilliseconds(row, endpoint);
     for (let bucket = 0; bucket < shared.length; bucket += 1)
-      shared[bucket] = (shared[bucket] ?? 0) + series.durationCount(endpoint, bucket);
+      shared[bucket] = (shared[bucket] ?? 0) + table.durationCount(row, endpoint, bucket);
   }
-  const { fast, slow } = series.tails;
+  const [fast, slow] = [table.tails.fast(row), table.tails.slow(row)];
   const [first = 0, ...rest] = shared;
   const beyond = rest.pop() ?? 0;
   const single = [...fast, first - total(fast), ...rest, ...slow];

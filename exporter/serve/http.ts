@@ -10,9 +10,9 @@ import { writeMetrics } from "./metrics";
 /** What the server shows. */
 export interface HttpContent {
   /** The whole exposition, in pieces. */
-  metrics(): AsyncIterable<string>;
+  metrics(): AsyncIterable<string | Uint8Array>;
   /** The series for Kiali, in pieces; absent when they are not wanted. */
-  readonly mesh?: () => AsyncIterable<string>;
+  readonly mesh?: () => AsyncIterable<string | Uint8Array>;
   /** What keeps the exporter from being ready; empty when it is. */
   notReady(): readonly string[];
 }

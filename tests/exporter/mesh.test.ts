@@ -4,9 +4,11 @@ import { Measurements } from "../../exporter/measure/measurements";
 import { meshDurationBounds } from "../../exporter/measure/meshDurations";
 import { renderMesh, strangersName } from "../../exporter/measure/meshExposition";
 import { parseMeshSettings, type MeshSettings } from "../../exporter/measure/meshSettings";
-import { durationBuckets } from "../../exporter/measure/vpsSeries";
+import { durationBuckets } from "../../exporter/measure/seriesTable";
+import { decodeBatch } from "../../exporter/receive/decode";
 import { createFleet } from "./fleet";
 import { meshSettings } from "./mesh";
+import { accessRecord, encodeRequest } from "./otlp";
 import { SeededRandom } from "./random";
 import type { Exposition, Sample } from "./samples";
 import { parseExposition, select, sumOf, valueOf } from "./samples";
@@ -28,20 +30,20 @@ function mesh(measurements: Measurements, changed: Partial<MeshSettings> = {}): 
 }
 
 function count(measurements: Measurements, clientAddress: string, milliseconds: number, code = 200): void {
-  measurements.count(
+  const record = accessRecord(
     {
-      timeSeconds: now,
       clientAddress,
       method: "GET",
       path: `/api/v1/server/UniProxy/${["config", "user", "push", "nonsense"][milliseconds % 4] ?? ""}`,
       nodeId: "",
-      code,
-      durationMilliseconds: milliseconds,
-      requestBytes: 3,
-      responseBytes: milliseconds,
+      code: String(code),
+      durationMilliseconds: String(milliseconds),
+      requestBytes: "3",
+      responseBytes: String(milliseconds),
     },
     now,
   );
+  measurements.count(decodeBatch(encodeRequest([record])), now);
 }
 
 const without = ({ labels }: Sample, ...names: readonly string[]) =>
@@ -108,7 +110,9 @@ test("it holds the very counts of vps_*: by code, count, sum and every bucket th
     const code = random.pick([200, 304, 404, 422, 500, 503, 0, 999]);
     count(measurements, address, Math.floor(10 ** (random.below(7_000) / 1_000) - 1), code);
   }
-  const vps = parseExposition([...renderMeasurements(measurements)].join(""));
+  const vps = parseExposition(
+    Array.from(renderMeasurements(measurements), (piece) => Buffer.from(piece).toString()).join(""),
+  );
   const made = mesh(measurements, { strangers: true, bytes: true });
   for (const [name, workload] of [
     ["jp-004", "jp-004"],
@@ -172,7 +176,16 @@ test("a VPS starts at 0, and its series go with it", () => {
     select(before, "istio_requests_total", { source_workload: "jp-004", response_code: "503" }),
   ).toHaveLength(2);
   count(measurements, "203.0.113.7", 3);
+  for (const milliseconds of [0, 60_000]) count(measurements, "203.0.113.8", milliseconds);
   measurements.setInventory(parseInventory(JSON.stringify({ vps: [hk] }), "test"));
+  for (const [le, expected] of [
+    ["0.5", 1],
+    ["30000", 1],
+    ["60000", 2],
+  ] as const) {
+    const labels = { source_workload: "hk-001", reporter: "source", le };
+    expect(valueOf(mesh(measurements), `${histogram}_bucket`, labels)).toBe(expected);
+  }
   expect(mesh(measurements).samples.filter(({ labels }) => labels["source_workload"] === "jp-004")).toEqual(
     [],
   );
