@@ -2,8 +2,9 @@ import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
+import { crossProblems } from "./configChecks";
 import { configSchema, type ConfigValues } from "./configSchema";
-import { InventoryError, parseInventory } from "./exporter/identify/inventory";
+import { InventoryError, parseInventory, type Vps } from "./exporter/identify/inventory";
 import { describeIssue, shorten } from "./exporter/identify/issue";
 
 /** Everything a stack decides, checked and with its defaults filled in. */
@@ -11,7 +12,9 @@ export type Config = ConfigValues & {
   fleet: {
     /** The inventory file's text as it goes into the ConfigMap; it has been parsed once and is valid. */
     text: string | undefined;
-    /** How many VPSes the inventory file holds; 0 without one. */
+    /** What it holds; empty without one. */
+    vps: readonly Vps[];
+    /** How many VPSes those are. */
     size: number;
     /** The text of `http.caFile`. */
     authorities: string | undefined;
@@ -62,6 +65,8 @@ export function parseConfig(source: ConfigSource): Config {
   const result = configSchema.safeParse(document, { reportInput: true });
   problems.push(...(result.error?.issues ?? []).flatMap((issue) => describe(issue, fix)));
   const fleet = readFleet(document, source.directory, fix, problems);
+  if (result.success && fleet !== undefined)
+    problems.push(...crossProblems(result.data, fleet.vps).map((problem) => `${problem}. ${fix}`));
   if (problems.length > 0 || !result.success || fleet === undefined)
     throw new ConfigError(source.stack, problems);
   return { ...result.data, fleet: { ...result.data.fleet, ...fleet } };
@@ -110,16 +115,17 @@ function readFleet(document: Record<string, unknown>, directory: string, fix: st
   const authorities = http?.caFile === undefined ? undefined : read("fleet.http.caFile", http.caFile);
   if (authorities !== undefined && !authorities.includes("-----BEGIN CERTIFICATE-----"))
     problems.push(`fleet.http.caFile: must hold certificates in PEM; got none. ${fix}`);
-  return { text, authorities, size: text === undefined ? 0 : countVps(text, file ?? "", problems) };
+  const vps = text === undefined ? [] : readVps(text, file ?? "", problems);
+  return { text, authorities, vps, size: vps.length };
 }
 
-function countVps(text: string, file: string, problems: string[]): number {
+function readVps(text: string, file: string, problems: string[]): readonly Vps[] {
   try {
-    return parseInventory(text, file).vps.length;
+    return parseInventory(text, file).vps;
   } catch (error) {
     if (!(error instanceof InventoryError)) throw error;
     problems.push(...error.issues.map((issue) => `${file}: ${describeIssue(issue)}. Fix it there.`));
-    return 0;
+    return [];
   }
 }
 

@@ -3,9 +3,11 @@ import { ClientAddress } from "./components/clientAddress";
 import { FleetDashboards } from "./components/fleetDashboards";
 import { FleetRules } from "./components/fleetRules";
 import { GatewayAccessLog } from "./components/gatewayAccessLog";
+import { MeshTopology } from "./components/meshTopology";
 import { ProxyProtocol } from "./components/proxyProtocol";
 import { RetiredObjects } from "./components/retiredObjects";
 import { VpsExporter } from "./components/vpsExporter";
+import { meshSettings } from "./components/meshSettings";
 import { readConfig, type Config } from "./config";
 import { dashboardModels } from "./dashboards";
 import { bundleExporter } from "./exporter/build";
@@ -32,6 +34,8 @@ export = async () => {
     new FleetRules("rules", { ...common, ...ruleArgs(config) }, { provider, dependsOn: exporter });
   }
   new FleetDashboards("dashboards", { ...common, ...dashboardArgs(config) }, { provider });
+  if (config.kiali.enabled)
+    new MeshTopology("mesh", { ...common, ...meshArgs(config) }, { provider, dependsOn: exporter });
   new RetiredObjects("retired", { objects: config.retired, cluster: config.cluster });
 
   return { stage: config.proxyProtocol.stage, fleetSize: config.fleet.size, receiver };
@@ -40,13 +44,25 @@ export = async () => {
 /** Every object's name begins with the namespace's, so that two stacks can share a cluster. */
 const commonArgs = ({ namespace, gateway }: Config) => ({ objectName: namespace.name, gateway });
 
-const exporterArgs = ({ namespace, exporter, fleet, monitoring }: Config) => ({
-  ...exporter,
-  namespace: namespace.name,
-  createNamespace: namespace.create,
-  inventory: fleet.text,
-  inventoryEndpoint: fleet.http === undefined ? undefined : { ...fleet.http, authorities: fleet.authorities },
+const exporterArgs = (config: Config) => ({
+  ...config.exporter,
+  namespace: config.namespace.name,
+  createNamespace: config.namespace.create,
+  inventory: config.fleet.text,
+  inventoryEndpoint:
+    config.fleet.http === undefined
+      ? undefined
+      : { ...config.fleet.http, authorities: config.fleet.authorities },
+  monitoring: config.monitoring,
+  mesh: config.kiali.enabled ? meshSettings(config) : undefined,
+});
+
+const meshArgs = ({ kiali, namespace, monitoring, fleet, cluster }: Config) => ({
+  ...kiali,
+  exporterNamespace: namespace.name,
   monitoring,
+  workloads: kiali.workloads ? [...fleet.vps] : [],
+  cluster,
 });
 
 /** Without the operator nobody knows a PrometheusRule. */

@@ -13,4 +13,7 @@ export const apiVersions = {
   serviceMonitor: "monitoring.coreos.com/v1",
   podMonitor: "monitoring.coreos.com/v1",
   prometheusRule: "monitoring.coreos.com/v1",
+  sidecar: "networking.istio.io/v1",
+  /** Of WorkloadGroup and WorkloadEntry. */
+  workload: "networking.istio.io/v1",
 } as const;

@@ -1,4 +1,4 @@
-import type { CoreV1Api, CustomObjectsApi, V1ObjectMeta } from "@kubernetes/client-node";
+import type { CoreV1Api, CustomObjectsApi, KubeConfig, V1ObjectMeta } from "@kubernetes/client-node";
 import type { RetiredObject } from "../configSchema";
 
 /** Which cluster to speak to; both left out means the ambient kubeconfig and its current context. */
@@ -76,6 +76,16 @@ function display({ kind, namespace, name }: RetiredObject): string {
   return `${kind} ${namespace}/${name}`;
 }
 
+/** The kubeconfig that the access means. */
+export async function loadKubeConfig(access: ClusterAccess): Promise<KubeConfig> {
+  const client = await import("@kubernetes/client-node");
+  const config = new client.KubeConfig();
+  if (access.kubeconfig === undefined) config.loadFromDefault();
+  else config.loadFromFile(access.kubeconfig);
+  if (access.context !== undefined) config.setCurrentContext(access.context);
+  return config;
+}
+
 class Cluster {
   private constructor(
     private readonly server: string,
@@ -86,10 +96,7 @@ class Cluster {
   static async connect(access: ClusterAccess): Promise<Cluster> {
     // Loaded here: its models take longer to import than the rest of this program, and only this step needs them.
     const client = await import("@kubernetes/client-node");
-    const config = new client.KubeConfig();
-    if (access.kubeconfig === undefined) config.loadFromDefault();
-    else config.loadFromFile(access.kubeconfig);
-    if (access.context !== undefined) config.setCurrentContext(access.context);
+    const config = await loadKubeConfig(access);
     const server = config.getCurrentCluster()?.server ?? "the cluster";
     return new Cluster(
       server,

@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import type { MeshSettings } from "../exporter/measure/meshSettings";
 import { apiVersions } from "../versions";
 import type { Gateway } from "./gateway";
 import type { InventoryEndpoint } from "./inventoryEndpoint";
@@ -31,6 +32,8 @@ export interface VpsExporterArgs {
   nodeImage: string;
   /** Seconds that a pod which was told to end stays scrapable. */
   drainSeconds: number;
+  /** Serve the series that Kiali draws, and how. Default: not. */
+  mesh?: MeshSettings | undefined;
   resources: { cpuRequest: string; memoryRequest: string; memoryLimit: string };
   monitoring: {
     discovery: "serviceMonitor" | "annotations";

@@ -9,6 +9,9 @@ import type { VpsExporterArgs } from "./vpsExporter";
 
 export const ports = { otlp: 4317, metrics: 9464 } as const;
 
+/** The metrics port's name in the Service. */
+export const metricsPort = "http-metrics";
+
 const paths = { bundle: "/opt/vpsight", inventory: "/etc/vpsight/inventory" } as const;
 const files = { bundle: "exporter.cjs", inventory: "fleet.yaml" } as const;
 
@@ -31,9 +34,15 @@ export const serviceHost = (args: Named) => `${fullName(args)}.${args.namespace}
 /** Of the Service that only Prometheus uses. */
 const metricsLabel = { "vpsight/metrics": "true" } as const;
 
-const selectorLabels = (args: Named) => ({
+const selectorLabels = (args: Pick<Named, "objectName">) => ({
   "app.kubernetes.io/name": "vpsight-exporter",
   "app.kubernetes.io/instance": args.objectName,
+});
+
+/** Of the Service that Prometheus reads the exporter through. */
+export const metricsServiceLabels = (args: Pick<Named, "objectName">) => ({
+  ...selectorLabels(args),
+  ...metricsLabel,
 });
 
 export const labels = (args: Named) => ({ ...managedLabels, ...selectorLabels(args) });
@@ -180,13 +189,14 @@ function podSpec(args: VpsExporterArgs): types.input.core.v1.PodSpec {
           ...(inventoryFile ? [`--inventory-file=${paths.inventory}/${files.inventory}`] : []),
           ...endpoint.flags(args.inventoryEndpoint),
           `--drain-seconds=${args.drainSeconds}`,
+          ...(args.mesh === undefined ? [] : [`--mesh=${JSON.stringify(args.mesh)}`]),
         ],
         // A pod that ends leaves its Service at once, and a moment later the gateway knows: until then it must take what
         // comes, since Envoy gives up a batch that is refused on a connection which is open.
         lifecycle: { preStop: { sleep: { seconds: withdrawalSeconds } } },
         ports: [
           { name: "grpc-otlp", containerPort: ports.otlp },
-          { name: "http-metrics", containerPort: ports.metrics },
+          { name: metricsPort, containerPort: ports.metrics },
         ],
         securityContext: {
           allowPrivilegeEscalation: false,
@@ -198,17 +208,17 @@ function podSpec(args: VpsExporterArgs): types.input.core.v1.PodSpec {
           limits: { memory: args.resources.memoryLimit },
         },
         startupProbe: {
-          httpGet: { path: "/healthz", port: "http-metrics" },
+          httpGet: { path: "/healthz", port: metricsPort },
           periodSeconds: 1,
           failureThreshold: 60,
         },
         readinessProbe: {
-          httpGet: { path: "/readyz", port: "http-metrics" },
+          httpGet: { path: "/readyz", port: metricsPort },
           periodSeconds: 2,
           failureThreshold: 1,
         },
         livenessProbe: {
-          httpGet: { path: "/healthz", port: "http-metrics" },
+          httpGet: { path: "/healthz", port: metricsPort },
           periodSeconds: 10,
           timeoutSeconds: 5,
         },
@@ -264,12 +274,12 @@ export function networkPolicy(args: VpsExporterArgs): types.input.networking.v1.
 
 export function serviceMonitorSpec(args: VpsExporterArgs): NonNullable<IServiceMonitor["spec"]> {
   return {
-    selector: { matchLabels: { ...selectorLabels(args), ...metricsLabel } },
+    selector: { matchLabels: metricsServiceLabels(args) },
     // The name of the job, rather than the Service's.
     jobLabel: "app.kubernetes.io/name",
     endpoints: [
       {
-        port: "http-metrics",
+        port: metricsPort,
         path: "/metrics",
         interval: args.monitoring.scrapeInterval,
         // The operator gives every target a label `endpoint` (the port's name), which would push the metrics' own

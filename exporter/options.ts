@@ -1,6 +1,8 @@
 import { parseArgs } from "node:util";
 import type { HttpSourceSettings } from "./identify/httpSource";
 import { httpInventoryFlags, readHttpInventory } from "./inventoryOptions";
+import type { MeshSettings } from "./measure/meshSettings";
+import { parseMeshSettings } from "./measure/meshSettings";
 
 /** An address to listen on. */
 export interface ListenAddress {
@@ -24,6 +26,8 @@ export interface ExporterOptions {
   readonly drainSeconds: number;
   /** Largest message that is taken, in bytes after decompression. Default 4 MiB. */
   readonly maxMessageBytes: number;
+  /** Serve `/metrics/mesh`, and how. Default: not. */
+  readonly mesh?: MeshSettings | undefined;
 }
 
 /** Flags that cannot be used; the message lists every problem, one a line. */
@@ -38,7 +42,7 @@ export class OptionsError extends Error {
 /** The flags in short. */
 export const usage = [
   "Usage: exporter --inventory-file <path> [--otlp-listen <address:port>] [--http-listen <address:port>]",
-  "                [--drain-seconds <0-3600>] [--max-message-bytes <1024-67108864>]",
+  "                [--drain-seconds <0-3600>] [--max-message-bytes <1024-67108864>] [--mesh <settings as JSON>]",
   "                [--inventory-url <URL> [--inventory-token-file <path>] [--inventory-ca-file <path>]",
   "                 [--inventory-interval-seconds <5-3600>] [--inventory-allow-http <true|false>]",
   "                 [--state-directory <path>]]",
@@ -58,6 +62,7 @@ const flags = [
   "drain-seconds",
   "max-message-bytes",
   ...httpInventoryFlags,
+  "mesh",
 ] as const;
 type Flag = (typeof flags)[number];
 
@@ -88,6 +93,7 @@ export function parseOptions(args: readonly string[]): ExporterOptions {
       64 * 1024 * 1024,
       problems,
     ),
+    mesh: readMesh(values.get("mesh"), problems),
   };
   const { otlpListen, httpListen } = options;
   if (otlpListen.port !== 0 && otlpListen.port === httpListen.port && otlpListen.host === httpListen.host) {
@@ -131,6 +137,14 @@ function readAddress(flag: Flag, text: string, problems: string[]): ListenAddres
     `--${flag}: must be address:port with a port from 0 to 65535, IPv6 in brackets; got "${text}"`,
   );
   return { host: "", port: 0 };
+}
+
+function readMesh(json: string | undefined, problems: string[]): MeshSettings | undefined {
+  if (json === undefined) return undefined;
+  const settings = parseMeshSettings(json);
+  if (!Array.isArray(settings)) return settings;
+  problems.push(...settings.map((problem) => `--mesh: ${problem}`));
+  return undefined;
 }
 
 function readInteger(flag: Flag, text: string, least: number, most: number, problems: string[]): number {

@@ -9,6 +9,8 @@ import type { Log } from "./log";
 import { renderMeasurements } from "./measure/exposition";
 import { ExporterHealth } from "./measure/health";
 import { Measurements } from "./measure/measurements";
+import { renderMesh } from "./measure/meshExposition";
+import type { MeshSettings } from "./measure/meshSettings";
 import type { ExporterOptions } from "./options";
 import type { BatchHandler } from "./receive/server";
 import { OtlpReceiver } from "./receive/server";
@@ -94,7 +96,11 @@ export class ExporterService {
     this.health.watchProcess();
     this.metricsServer = await MetricsServer.start({
       listen: await resolveEverywhere(options.httpListen, log),
-      content: { metrics: () => this.renderMetrics(), notReady: () => this.notReady() },
+      content: {
+        metrics: () => this.renderMetrics(),
+        notReady: () => this.notReady(),
+        ...(options.mesh === undefined ? {} : { mesh: this.meshRenderer(options.mesh) }),
+      },
     });
     for (const { name } of this.sources) this.health.watchSource(name);
     await this.inventory.start();
@@ -161,6 +167,13 @@ export class ExporterService {
   private async *renderMetrics(): AsyncGenerator<string | Uint8Array, void, undefined> {
     yield await this.health.registry.metrics();
     yield* renderMeasurements(this.measurements);
+  }
+
+  private meshRenderer(settings: MeshSettings) {
+    const { measurements } = this;
+    return async function* (): AsyncGenerator<string, void, undefined> {
+      yield* renderMesh(measurements, settings);
+    };
   }
 
   private notReady(): string[] {

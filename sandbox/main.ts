@@ -4,10 +4,11 @@ import { launch, typescriptProgram } from "./namespace/launch";
 import { partsDirectory } from "./parts/find";
 import { announceProvider } from "./provider";
 
-/** `make sandbox`, `make sandbox-once` and the drills: starts the program of that name in namespaces of its own. */
+/** `make sandbox`, the checks and the drills: starts the program of that name in namespaces of its own. */
 const programs: Readonly<Record<string, string>> = {
   live: "live.ts",
   once: "once.ts",
+  kiali: "kialiCheck.ts",
   "drill-loss": "drills/loss.ts",
   "drill-scale": "drills/scale.ts",
 };

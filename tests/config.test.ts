@@ -228,3 +228,34 @@ test.each(["prod", "sandbox"])(
     expect(Object.keys(read("Pulumi.yaml").config).sort()).toEqual(Object.keys(config).sort());
   },
 );
+
+describe("Kiali", () => {
+  const retired = [
+    { kind: "WorkloadEntry", namespace: "edge-nodes", name: "jp-001" },
+    { kind: "ServiceAccount", namespace: "edge-nodes", name: "jp-001" },
+    { kind: "WorkloadGroup", namespace: "airport-prod", name: "jp-001" },
+    { kind: "WorkloadGroup", namespace: "edge-nodes", name: "jp-001" },
+  ];
+
+  test("objects that are made and retired at once are refused, each by name", () => {
+    expect(problems({ fleet, kiali: { workloads: true }, retired })).toEqual([
+      "retired[0]: must be an object that kiali.workloads does not make; got WorkloadEntry edge-nodes/jp-001. Set it in Pulumi.test.yaml.",
+      "retired[3]: must be an object that kiali.workloads does not make; got WorkloadGroup edge-nodes/jp-001. Set it in Pulumi.test.yaml.",
+    ]);
+    expect(problems({ fleet, retired })).toEqual([]);
+    expect(problems({ fleet, kiali: { workloads: true, enabled: false }, retired })).toEqual([]);
+  });
+
+  test("its namespace must be nobody else's, and no label may be empty or one of Istio's own", () => {
+    expect(problems({ fleet, namespace: { name: "edge" }, kiali: { namespace: "edge" } })).toEqual([
+      'kiali.namespace: must be an empty namespace of its own; got "edge", which namespace.name names. Set it in Pulumi.test.yaml.',
+    ]);
+    expect(
+      problems({ fleet, kiali: { cluster: "", gateway: { workload: "" }, queryScope: { reporter: "x" } } }),
+    ).toEqual([
+      expect.stringMatching(/^kiali\.cluster: must be a label's value, not empty; got ""/),
+      expect.stringMatching(/^kiali\.gateway\.workload: must be a label's value, not empty/),
+      expect.stringMatching(/^kiali\.queryScope\.reporter: must be a/),
+    ]);
+  });
+});

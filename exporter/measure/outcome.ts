@@ -38,9 +38,14 @@ export function outcomeOf(endpoint: number, method: number, code: number): Outco
   return (endpoint * methods.length + method) * codeSpan + code;
 }
 
+/** The outcome's code alone. */
+export function codeOf(outcome: Outcome): number {
+  return outcome % codeSpan;
+}
+
 /** The outcome's labels as the exposition writes them: `endpoint="config",method="GET",code="304"`. */
 export function renderOutcome(outcome: Outcome): string {
-  const code = outcome % codeSpan;
+  const code = codeOf(outcome);
   const method = Math.floor(outcome / codeSpan) % methods.length;
   const endpoint = Math.floor(outcome / codeSpan / methods.length);
   return `endpoint="${endpoints[endpoint] ?? "other"}",method="${methods[method] ?? "other"}",code="${code}"`;

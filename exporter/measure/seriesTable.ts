@@ -1,4 +1,5 @@
 import { endpoints } from "./endpoint";
+import { MeshTails } from "./meshTails";
 import type { Outcome } from "./outcome";
 import { expectedOutcomes, methods, outcomeCount, outcomeOf } from "./outcome";
 
@@ -45,10 +46,13 @@ export class SeriesTable {
   /** The outcome of each column. */
   private readonly outcomes: Outcome[] = [];
   private readonly rare = new Map<number, Map<Outcome, number>>();
+  /** The durations that Istio's histogram tells apart and this one does not. */
+  readonly tails: MeshTails;
 
   /** @param rows how many rows there are; all start at 0. */
   constructor(rows: number) {
     this.numbers = new Float64Array(rows * rowLength);
+    this.tails = new MeshTails(rows);
     for (const outcome of expected) this.addColumn(outcome);
     for (let row = 0; row < rows; row += 1)
       this.numbers[row * rowLength + usedEndpointsAt] = expectedEndpoints;
@@ -58,6 +62,7 @@ export class SeriesTable {
   copyRow(from: SeriesTable, fromRow: number, row: number): void {
     this.numbers.set(from.numbers.subarray(fromRow * rowLength, (fromRow + 1) * rowLength), row * rowLength);
     this.numbers.fill(0, row * rowLength + outcomesAt, row * rowLength + endpointsAt);
+    this.tails.copyRow(from.tails, fromRow, row);
     from.eachOutcome(fromRow, (outcome, count) => {
       if (count > 0) this.addOutcome(row, outcome, count);
     });
@@ -80,6 +85,7 @@ export class SeriesTable {
       bucket += 1;
     this.add(row, endpoint, bucket, 1);
     this.add(row, endpoint, durationSumAt, milliseconds);
+    this.tails.observe(row, milliseconds);
   }
 
   /** Adds to the bytes that callers sent. */
@@ -136,7 +142,12 @@ export class SeriesTable {
 
   /** Sum of all durations in seconds. */
   durationSumSeconds(row: number, endpoint: number): number {
-    return this.read(row, endpoint, durationSumAt) / 1_000;
+    return this.durationSumMilliseconds(row, endpoint) / 1_000;
+  }
+
+  /** The same as it was added up: whole milliseconds, so without rounding. */
+  durationSumMilliseconds(row: number, endpoint: number): number {
+    return this.read(row, endpoint, durationSumAt);
   }
 
   /** Bytes that callers sent in bodies. */

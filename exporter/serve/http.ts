@@ -11,6 +11,8 @@ import { writeMetrics } from "./metrics";
 export interface HttpContent {
   /** The whole exposition, in pieces. */
   metrics(): AsyncIterable<string | Uint8Array>;
+  /** The series for Kiali, in pieces; absent when they are not wanted. */
+  readonly mesh?: () => AsyncIterable<string | Uint8Array>;
   /** What keeps the exporter from being ready; empty when it is. */
   notReady(): readonly string[];
 }
@@ -69,7 +71,16 @@ export class MetricsServer {
 }
 
 function createRoutes(content: HttpContent): ReadonlyMap<string, Route> {
+  const { mesh } = content;
   return new Map<string, Route>([
+    ...(mesh === undefined
+      ? []
+      : [
+          [
+            "/metrics/mesh",
+            (request: IncomingMessage, response: ServerResponse) => writeMetrics(request, response, mesh()),
+          ] as const,
+        ]),
     ["/", (_request, response) => sendPage(response)],
     ["/healthz", (_request, response) => sendText(response, 200, "ok\n")],
     [

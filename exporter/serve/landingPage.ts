@@ -8,6 +8,7 @@ export const landingPage = `<!doctype html>
 <h1>vpsight exporter ${version}</h1>
 <ul>
 <li><a href="/metrics">/metrics</a>: requests of each VPS, and the exporter's own figures</li>
+<li><a href="/metrics/mesh">/metrics/mesh</a>: the same counts as Kiali draws them, where that is switched on</li>
 <li><a href="/healthz">/healthz</a>: whether the process is alive</li>
 <li><a href="/readyz">/readyz</a>: whether it takes records</li>
 </ul>

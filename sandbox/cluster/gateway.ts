@@ -1,6 +1,7 @@
 import type { V1Deployment, V1EnvVar } from "@kubernetes/client-node";
 import { clusterName, controlPlaneAddresses } from "../controlPlane/commands";
 import { gatewayImage, type EnvoyVersion } from "./images";
+import { panel } from "./panel";
 
 /** The gateway's names in the cluster. */
 export const ingressGateway = {
@@ -22,7 +23,14 @@ export interface GatewayOptions {
 const proxyConfig = {
   discoveryAddress: controlPlaneAddresses.istiodSecure,
   concurrency: 2,
-  proxyStatsMatcher: { inclusionPrefixes: ["proxy_proto", "access_logs"] },
+  proxyStatsMatcher: {
+    inclusionPrefixes: [
+      "proxy_proto",
+      "access_logs",
+      // For the stand-in of istio.stats alone (istio.yaml).
+      `cluster.outbound|${panel.port}||${panel.name}.`,
+    ],
+  },
 };
 
 /** The gateway's Deployment, as the injection webhook (which the sandbox has not) would complete it. */

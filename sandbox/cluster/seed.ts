@@ -5,6 +5,7 @@ import { CertificateAuthority } from "../controlPlane/certificates";
 import { applyObjects, parseObjects, toClusterObject, waitFor, type ClusterObject } from "./apply";
 import { gatewayDeployment, ingressGateway, type GatewayOptions } from "./gateway";
 import { prometheusVersion } from "./images";
+import { istioStatsStandIn } from "./istioStats";
 import { panel, panelDeployment, panelTlsSecret, panelTokenSecret, type PanelOptions } from "./panel";
 import { workloadProblems } from "./workload";
 
@@ -44,8 +45,9 @@ export async function seedCluster(options: SeedOptions): Promise<SeededCluster> 
     commonName: panel.host,
     alternativeNames: [panel.host],
   });
-  const [gateway, application, monitoring, tlsSecret] = await Promise.all([
+  const [gateway, istio, application, monitoring, tlsSecret] = await Promise.all([
     readObjects("gateway.yaml"),
+    readObjects("istio.yaml"),
     readObjects("panel.yaml"),
     readObjects("monitoring.yaml"),
     panelTlsSecret(certificate),
@@ -54,7 +56,7 @@ export async function seedCluster(options: SeedOptions): Promise<SeededCluster> 
   // istiod makes the namespace's root certificate on its own; the gateway's Pod waits for it.
   await applyObjects(
     kubeConfig,
-    [...gateway, toClusterObject(gatewayDeployment(options.gateway))],
+    [...gateway, ...istio, istioStatsStandIn(), toClusterObject(gatewayDeployment(options.gateway))],
     helmManager,
   );
   await applyObjects(

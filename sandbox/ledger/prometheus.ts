@@ -63,11 +63,12 @@ export class PrometheusClient {
   ) {}
 
   /**
-   * Evaluates an expression now.
+   * Evaluates an expression.
+   * @param atSeconds as of when, seconds since 1970; default now.
    * @throws {SandboxError} when Prometheus cannot be reached, refuses the expression, or gives no instant vector.
    */
-  async query(expression: string): Promise<Sample[]> {
-    const body: unknown = await this.ask(expression);
+  async query(expression: string, atSeconds?: number): Promise<Sample[]> {
+    const body: unknown = await this.ask(expression, atSeconds);
     const answer = answerShape.safeParse(body);
     if (!answer.success) {
       const failure = failureShape.safeParse(body);
@@ -119,9 +120,10 @@ export class PrometheusClient {
     }));
   }
 
-  private async ask(expression: string): Promise<unknown> {
+  private async ask(expression: string, atSeconds?: number): Promise<unknown> {
     const url = new URL("/api/v1/query", this.url);
     url.searchParams.set("query", expression);
+    if (atSeconds !== undefined) url.searchParams.set("time", String(atSeconds));
     try {
       const response = await fetch(url, { signal: AbortSignal.timeout(this.timeoutMilliseconds) });
       return await response.json();

@@ -65,6 +65,23 @@ test("/metrics has all pieces in order, plain and compressed", async () => {
   expect(gunzipSync(zipped.body).toString()).toBe(pieces.join(""));
 });
 
+test("/metrics/mesh is there only when it is wanted, and compressed like the rest", async () => {
+  expect((await ask("/metrics/mesh")).code).toBe(404);
+  const content = {
+    notReady: () => [],
+    metrics: async function* () {},
+    mesh: async function* () {
+      yield* pieces;
+    },
+  };
+  const plain = server;
+  server = await MetricsServer.start({ listen: { host: "127.0.0.1", port: 0 }, content });
+  await plain.close();
+  const zipped = await ask("/metrics/mesh", "GET", { "Accept-Encoding": "gzip" });
+  expect([zipped.code, zipped.headers["content-encoding"]]).toEqual([200, "gzip"]);
+  expect(gunzipSync(zipped.body).toString()).toBe(pieces.join(""));
+});
+
 test.each([
   ["gzip", true],
   ["GZIP;q=1", true],

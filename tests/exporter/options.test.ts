@@ -53,7 +53,7 @@ test("every problem at once, each with flag, value and what is allowed", () => {
       "--http-listen",
     ),
   ).toEqual([
-    "--inventory: must be one of --inventory-file, --otlp-listen, --http-listen, --drain-seconds, --max-message-bytes, --inventory-url, --inventory-token-file, --inventory-ca-file, --inventory-interval-seconds, --inventory-allow-http, --state-directory",
+    "--inventory: must be one of --inventory-file, --otlp-listen, --http-listen, --drain-seconds, --max-message-bytes, --inventory-url, --inventory-token-file, --inventory-ca-file, --inventory-interval-seconds, --inventory-allow-http, --state-directory, --mesh",
     '"x": must follow a flag; got it alone',
     '"y": must follow a flag; got it alone',
     "--http-listen: must have a value; got nothing",

@@ -79,6 +79,7 @@ test(
         "PodDisruptionBudget vpsight/vpsight-exporter",
         "NetworkPolicy vpsight/vpsight-exporter",
         "ServiceMonitor vpsight/vpsight-exporter",
+        "ServiceMonitor vpsight/vpsight-mesh",
       ]),
     );
     expect(after.get("Service istio-system/istio-ingressgateway")).toMatchObject({

@@ -28,7 +28,9 @@ describe("the gateway", () => {
     const config: unknown = JSON.parse(environment?.find(({ name }) => name === "PROXY_CONFIG")?.value ?? "");
     expect(config).toMatchObject({
       discoveryAddress: "10.244.0.1:15012",
-      proxyStatsMatcher: { inclusionPrefixes: ["proxy_proto", "access_logs"] },
+      proxyStatsMatcher: {
+        inclusionPrefixes: ["proxy_proto", "access_logs", "cluster.outbound|8080||airport-xboard."],
+      },
     });
   });
 

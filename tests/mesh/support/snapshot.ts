@@ -12,6 +12,7 @@ const kinds = [
   ["networking.k8s.io/v1", "NetworkPolicy"],
   ["networking.istio.io/v1", "Gateway"],
   ["networking.istio.io/v1", "ServiceEntry"],
+  ["networking.istio.io/v1", "Sidecar"],
   ["networking.istio.io/v1", "VirtualService"],
   ["networking.istio.io/v1", "WorkloadEntry"],
   ["networking.istio.io/v1", "WorkloadGroup"],
