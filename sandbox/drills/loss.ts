@@ -18,11 +18,11 @@ runOnPlatform({}, async (platform) => {
     tell(`act ${name}`);
     const result = await run({ ...drill, tell: (line) => tell(`  ${line}`) });
     tell(`  ${summary(result)}`);
-    if (!result.complete) console.log(differenceTable(result));
     return result;
   };
   const roll = await act("rolling", rolling);
   const gone = await act("away30s", away);
+  for (const result of [roll, gone]) if (!result.complete) console.log(differenceTable(result));
   const killed = await act("kill9", kill);
   tell(
     `kill9: ${killed.lost} lost, ${killed.dropped} of them counted as dropped by the gateway; at most ${killed.bound} possible`,
