@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { LocalWorkspace, PulumiCommand, type EngineEvent, type Stack } from "@pulumi/pulumi/automation";
 import { parse, stringify } from "yaml";
@@ -117,9 +117,19 @@ export class Engine {
     return this.run("destroy", (onEvent) => this.stack.destroy({ onEvent, color: "never" }));
   }
 
-  /** The whole state as the engine stores it, secrets as they stand there. */
+  /** The whole state with its secrets in clear, which is how the Automation API exports it. */
   async state(): Promise<string> {
     return JSON.stringify(await this.stack.exportStack());
+  }
+
+  /** Everything the engine wrote down: the state as it is stored, its backups and history. */
+  storedState(): string {
+    const folder = path.join(path.dirname(this.configFile), "state");
+    const files = readdirSync(folder, { recursive: true, withFileTypes: true });
+    return files
+      .filter((file) => file.isFile())
+      .map((file) => readFileSync(path.join(file.parentPath, file.name), "utf8"))
+      .join("\n");
   }
 
   private async run(name: string, operation: (onEvent: (event: EngineEvent) => void) => Promise<unknown>) {
