@@ -100,6 +100,11 @@ export class Engine {
     writeFileSync(this.configFile, stringify({ ...file, config }));
   }
 
+  /** Sets one value inside a key, such as `fleet.http.token`, as a secret: it is encrypted where it is stored. */
+  async configureSecret(property: string, value: string): Promise<void> {
+    await this.stack.setConfig(`vpsight:${property}`, { value, secret: true }, true);
+  }
+
   /** @throws SandboxError with what the engine said. */
   up(): Promise<Result> {
     return this.run("up", (onEvent) => this.stack.up({ onEvent, color: "never" }));

@@ -198,8 +198,9 @@ test(
     const file = path.join(mkdtempSync(path.join(tmpdir(), "fleet-")), "fleet.yaml");
     writeFileSync(file, JSON.stringify({ vps: others }));
     engine.configure({
-      fleet: { file, http: { url: plane.url, allowHttp: true, token: planeToken, intervalSeconds: 5 } },
+      fleet: { file, http: { url: plane.url, allowHttp: true, intervalSeconds: 5 } },
     });
+    await engine.configureSecret("fleet.http.token", planeToken);
     const { messages } = await engine.up();
     const texts = async () => Promise.all((await exporters()).map(scrape));
     const counted = new RegExp(`^vps_requests_total{vps="plane-001",.*endpoint="config".*} [1-9]`, "m");
