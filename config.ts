@@ -36,6 +36,8 @@ export class ConfigError extends pulumi.RunError {
 export interface ConfigSource {
   /** Every value the engine holds, keyed `project:key`; structured values are JSON text. */
   values: Readonly<Record<string, string>>;
+  /** Whether a value, named `project:key`, holds a secret. */
+  isSecret: (key: string) => boolean;
   project: string;
   stack: string;
   /** The folder of `Pulumi.yaml`. */
@@ -49,6 +51,7 @@ export interface ConfigSource {
 export function readConfig(): Config {
   return parseConfig({
     values: pulumi.runtime.allConfig(),
+    isSecret: pulumi.runtime.isConfigSecret,
     project: pulumi.getProject(),
     stack: pulumi.getStack(),
     directory: __dirname,
@@ -64,6 +67,12 @@ export function parseConfig(source: ConfigSource): Config {
   const { document, problems } = parseValues(source, fix);
   const result = configSchema.safeParse(document, { reportInput: true });
   problems.push(...(result.error?.issues ?? []).flatMap((issue) => describe(issue, fix)));
+  // The engine writes plain config into the stack's history, whatever becomes of it afterwards.
+  if (result.data?.fleet.http?.token !== undefined && !source.isSecret(`${source.project}:fleet`))
+    problems.push(
+      "fleet.http.token: must be a secret; got plain text. " +
+        "Set it with `pulumi config set --path vpsight:fleet.http.token --secret`.",
+    );
   const fleet = readFleet(document, source.directory, fix, problems);
   if (result.success && fleet !== undefined)
     problems.push(...crossProblems(result.data, fleet.vps).map((problem) => `${problem}. ${fix}`));

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import * as path from "node:path";
 import { LocalWorkspace, PulumiCommand, type EngineEvent, type Stack } from "@pulumi/pulumi/automation";
 import { parse, stringify } from "yaml";
@@ -100,6 +100,11 @@ export class Engine {
     writeFileSync(this.configFile, stringify({ ...file, config }));
   }
 
+  /** Sets one value inside a key, such as `fleet.http.token`, as a secret: it is encrypted where it is stored. */
+  async configureSecret(property: string, value: string): Promise<void> {
+    await this.stack.setConfig(`vpsight:${property}`, { value, secret: true }, true);
+  }
+
   /** @throws SandboxError with what the engine said. */
   up(): Promise<Result> {
     return this.run("up", (onEvent) => this.stack.up({ onEvent, color: "never" }));
@@ -117,9 +122,19 @@ export class Engine {
     return this.run("destroy", (onEvent) => this.stack.destroy({ onEvent, color: "never" }));
   }
 
-  /** The whole state as the engine stores it, secrets as they stand there. */
+  /** The whole state with its secrets in clear, which is how the Automation API exports it. */
   async state(): Promise<string> {
     return JSON.stringify(await this.stack.exportStack());
+  }
+
+  /** Everything the engine wrote down: the state as it is stored, its backups and history. */
+  storedState(): string {
+    const folder = path.join(path.dirname(this.configFile), "state");
+    const files = readdirSync(folder, { recursive: true, withFileTypes: true });
+    return files
+      .filter((file) => file.isFile())
+      .map((file) => readFileSync(path.join(file.parentPath, file.name), "utf8"))
+      .join("\n");
   }
 
   private async run(name: string, operation: (onEvent: (event: EngineEvent) => void) => Promise<unknown>) {

@@ -23,6 +23,7 @@ function source(document: Record<string, unknown>, foreign: Record<string, strin
   const own = Object.entries(document).map(([key, value]) => [`vpsight:${key}`, JSON.stringify(value)]);
   return {
     values: { ...foreign, ...Object.fromEntries(own) } as Record<string, string>,
+    isSecret: (key: string) => key === "vpsight:fleet",
     project: "vpsight",
     stack: "test",
     directory,
@@ -196,6 +197,14 @@ describe("the management plane's inventory", () => {
     expect(found).toEqual([expect.stringMatching(problem)]);
   });
 
+  test("a token in plain text is refused, since the engine would write it down", () => {
+    const config = source({ fleet: { http: { url, token: "s3cr3t-token" } } });
+    expect(parseConfig(config).fleet.http?.token).toBe("s3cr3t-token");
+    expect(() => parseConfig({ ...config, isSecret: () => false })).toThrow(
+      /fleet\.http\.token: must be a secret; got plain text\. Set it with `pulumi config set --path .* --secret`\.$/,
+    );
+  });
+
   test("plain http is taken when that is said", () => {
     expect(problems({ fleet: { http: { url: "http://plane.example/", allowHttp: true } } })).toEqual([]);
   });
@@ -220,6 +229,7 @@ test.each(["prod", "sandbox"])(
     ]);
     const config = parseConfig({
       values: Object.fromEntries(values) as Record<string, string>,
+      isSecret: () => false,
       project: "vpsight",
       stack,
       directory: root,

@@ -198,8 +198,9 @@ test(
     const file = path.join(mkdtempSync(path.join(tmpdir(), "fleet-")), "fleet.yaml");
     writeFileSync(file, JSON.stringify({ vps: others }));
     engine.configure({
-      fleet: { file, http: { url: plane.url, allowHttp: true, token: planeToken, intervalSeconds: 5 } },
+      fleet: { file, http: { url: plane.url, allowHttp: true, intervalSeconds: 5 } },
     });
+    await engine.configureSecret("fleet.http.token", planeToken);
     const { messages } = await engine.up();
     const texts = async () => Promise.all((await exporters()).map(scrape));
     const counted = new RegExp(`^vps_requests_total{vps="plane-001",.*endpoint="config".*} [1-9]`, "m");
@@ -219,11 +220,14 @@ test(
     }
     const logs = podLogs(controlPlane, await podsOf(controlPlane, "vpsight"));
     expect(logs).toContain(plane.url);
-    for (const text of [await engine.state(), messages.join(), logs, (await texts()).join()])
+    const state = engine.storedState();
+    expect(state).toContain("vpsight-exporter-inventory-token");
+    for (const text of [state, messages.join(), logs, (await texts()).join()]) {
       expect(text).not.toContain(planeToken);
-    expect(Buffer.from(await engine.state()).includes(Buffer.from(planeToken).toString("base64"))).toBe(
-      false,
-    );
+      expect(text).not.toContain(Buffer.from(planeToken).toString("base64"));
+    }
+    // It is the token that is encrypted there, and not something else.
+    expect(await engine.state()).toContain(planeToken);
   },
   minutes(3),
 );
