@@ -8,6 +8,16 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** Mutual TLS on the OTLP port. */
+export interface OtlpTlsOptions {
+  /** PEM files; they are read again while the exporter runs. */
+  readonly certificateFile: string;
+  readonly keyFile: string;
+  readonly clientAuthorityFile: string;
+  /** Names of which a client's certificate must carry one; empty: any of the authority. */
+  readonly clientNames: readonly string[];
+}
+
 /** How the exporter was told to run. */
 export interface ExporterOptions {
   /** Path of the inventory, YAML or JSON. No default. */
@@ -20,6 +30,8 @@ export interface ExporterOptions {
   readonly drainSeconds: number;
   /** Largest message that is taken, in bytes after decompression. Default 4 MiB. */
   readonly maxMessageBytes: number;
+  /** Default: plain text. */
+  readonly otlpTls: OtlpTlsOptions | undefined;
 }
 
 /** Flags that cannot be used; the message lists every problem, one a line. */
@@ -35,6 +47,8 @@ export class OptionsError extends Error {
 export const usage = [
   "Usage: exporter --inventory-file <path> [--otlp-listen <address:port>] [--http-listen <address:port>]",
   "                [--drain-seconds <0-3600>] [--max-message-bytes <1024-67108864>]",
+  "                [--otlp-tls-certificate-file <path> --otlp-tls-key-file <path> --otlp-tls-client-ca-file <path>",
+  "                 [--otlp-tls-client-names <name,name>]]",
 ].join("\n");
 
 const defaults = {
@@ -44,7 +58,16 @@ const defaults = {
   "max-message-bytes": String(4 * 1024 * 1024),
 } as const;
 
-const flags = ["inventory-file", "otlp-listen", "http-listen", "drain-seconds", "max-message-bytes"] as const;
+const tlsFileFlags = ["otlp-tls-certificate-file", "otlp-tls-key-file", "otlp-tls-client-ca-file"] as const;
+const flags = [
+  "inventory-file",
+  "otlp-listen",
+  "http-listen",
+  "drain-seconds",
+  "max-message-bytes",
+  ...tlsFileFlags,
+  "otlp-tls-client-names",
+] as const;
 type Flag = (typeof flags)[number];
 
 /**
@@ -54,7 +77,7 @@ type Flag = (typeof flags)[number];
 export function parseOptions(args: readonly string[]): ExporterOptions {
   const problems: string[] = [];
   const values = readFlags(args, problems);
-  const valueOf = (flag: Exclude<Flag, "inventory-file">) => values.get(flag) ?? defaults[flag];
+  const valueOf = (flag: keyof typeof defaults) => values.get(flag) ?? defaults[flag];
   const inventoryFile = values.get("inventory-file") ?? "";
   if (inventoryFile === "") problems.push("--inventory-file: must be the path of the inventory; got nothing");
   const options: ExporterOptions = {
@@ -69,6 +92,7 @@ export function parseOptions(args: readonly string[]): ExporterOptions {
       64 * 1024 * 1024,
       problems,
     ),
+    otlpTls: readTls(values, problems),
   };
   const { otlpListen, httpListen } = options;
   if (otlpListen.port !== 0 && otlpListen.port === httpListen.port && otlpListen.host === httpListen.host) {
@@ -101,6 +125,22 @@ function readFlags(args: readonly string[], problems: string[]): Map<Flag, strin
     else values.set(flag, token.value);
   }
   return values;
+}
+
+/** All three files or none: half of TLS would be no protection that looks like one. */
+function readTls(values: ReadonlyMap<Flag, string>, problems: string[]): OtlpTlsOptions | undefined {
+  const names = values.get("otlp-tls-client-names");
+  const missing = tlsFileFlags.filter((flag) => (values.get(flag) ?? "") === "");
+  if (missing.length === tlsFileFlags.length && names === undefined) return undefined;
+  for (const flag of missing)
+    problems.push(`--${flag}: must be a path when another --otlp-tls flag is given; got nothing`);
+  const clientNames = names?.split(",") ?? [];
+  if (clientNames.some((name) => !/^[\x21-\x7e]+$/.test(name)))
+    problems.push(`--otlp-tls-client-names: must be names separated by commas; got "${names ?? ""}"`);
+  const [certificateFile = "", keyFile = "", clientAuthorityFile = ""] = tlsFileFlags.map((flag) =>
+    values.get(flag),
+  );
+  return { certificateFile, keyFile, clientAuthorityFile, clientNames };
 }
 
 function readAddress(flag: Flag, text: string, problems: string[]): ListenAddress {

@@ -7,8 +7,10 @@ import { renderMeasurements } from "./measure/exposition";
 import { ExporterHealth } from "./measure/health";
 import { Measurements } from "./measure/measurements";
 import type { ExporterOptions } from "./options";
+import { CertificateFiles } from "./receive/certificates";
 import type { BatchHandler } from "./receive/server";
 import { OtlpReceiver } from "./receive/server";
+import type { TlsSettings } from "./receive/tls";
 import { MetricsServer } from "./serve/http";
 import { version } from "./version";
 
@@ -20,6 +22,7 @@ export class ExporterService {
   private readonly inventory: InventorySource;
   private metricsServer: MetricsServer | undefined;
   private receiver: OtlpReceiver | undefined;
+  private certificates: CertificateFiles | undefined;
   private inventoryLoaded = false;
   private draining = false;
 
@@ -33,7 +36,8 @@ export class ExporterService {
   /**
    * Starts everything. An inventory that is missing or wrong is no failure: the service is then alive but
    * not ready until there is a right one.
-   * @throws ListenError when a port cannot be had; nothing is left running then.
+   * @throws ListenError when a port cannot be had, CertificateError when the files of TLS cannot be used; nothing is
+   * left running then.
    */
   static async start(options: ExporterOptions, log: Log): Promise<ExporterService> {
     const service = new ExporterService(options, log);
@@ -76,6 +80,7 @@ export class ExporterService {
   async stop(): Promise<void> {
     this.draining = true;
     this.inventory.stop();
+    this.certificates?.stop();
     this.receiver?.close();
     await this.metricsServer?.close();
     this.health.registry.clear();
@@ -94,12 +99,42 @@ export class ExporterService {
       listen: await resolveEverywhere(options.otlpListen, log),
       maxMessageBytes: options.maxMessageBytes,
       handler: this.createBatchHandler(),
+      tls: await this.openTls(),
     });
+    this.watchCertificates(this.receiver);
     log.info("started", {
       version,
       otlpPort: this.otlpPort,
       httpPort: this.httpPort,
       ready: this.notReady().length === 0,
+    });
+  }
+
+  private async openTls(): Promise<TlsSettings | undefined> {
+    const { otlpTls } = this.options;
+    if (otlpTls === undefined) return undefined;
+    const { certificateFile: certificate, keyFile: key, clientAuthorityFile: clientAuthority } = otlpTls;
+    this.certificates = await CertificateFiles.open({ certificate, key, clientAuthority });
+    this.health.watchTls(this.certificates.current.expiresSeconds);
+    return {
+      certificates: this.certificates.current,
+      clientNames: otlpTls.clientNames,
+      refused: (reason) => this.health.connectionRefused(reason),
+    };
+  }
+
+  private watchCertificates(receiver: OtlpReceiver): void {
+    const { health, log } = this;
+    this.certificates?.watch({
+      changed: (certificates) => {
+        receiver.renewCertificates(certificates);
+        health.certificatesChanged(certificates.expiresSeconds);
+        log.info("certificates in force", {
+          expires: new Date(certificates.expiresSeconds * 1_000).toJSON(),
+        });
+      },
+      failed: (error) =>
+        log.error("certificates not usable", { kept: "the last good ones", problem: error.message }),
     });
   }
 

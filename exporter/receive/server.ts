@@ -13,7 +13,10 @@ import { formatAddressPort, ListenError } from "../listen";
 import type { ListenAddress } from "../options";
 import type { BatchFault } from "./decode";
 import { BatchError, decodeBatch } from "./decode";
+import type { Certificates } from "./certificates";
 import type { AccessRecord } from "./record";
+import type { TlsSettings } from "./tls";
+import { TlsListener } from "./tls";
 
 /** Path of the one call: https://github.com/open-telemetry/opentelemetry-proto (collector/logs/v1). */
 export const exportPath = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
@@ -34,6 +37,8 @@ export interface OtlpReceiverSettings {
   /** Largest message in bytes, after decompression too. */
   readonly maxMessageBytes: number;
   readonly handler: BatchHandler;
+  /** Mutual TLS. Default: plain text, for whoever the network lets through. */
+  readonly tls?: TlsSettings | undefined;
 }
 
 /** Calls at one time on one connection. Envoy has one or two under way for each worker. */
@@ -49,10 +54,12 @@ export class OtlpReceiver {
     private readonly server: Server,
     /** The port in use. */
     readonly port: number,
+    private readonly tlsListener?: TlsListener,
   ) {}
 
   /** @throws ListenError when the port cannot be had. */
-  static async start({ listen, maxMessageBytes, handler }: OtlpReceiverSettings): Promise<OtlpReceiver> {
+  static async start(settings: OtlpReceiverSettings): Promise<OtlpReceiver> {
+    const { listen, maxMessageBytes, handler, tls } = settings;
     // It writes free text to stderr; everything it says there reaches us as an error or an answer, too.
     setLogVerbosity(logVerbosity.NONE);
     const server = new Server({
@@ -70,7 +77,15 @@ export class OtlpReceiver {
     const answer = (call: ServerUnaryCall<Buffer, Buffer>, reply: sendUnaryData<Buffer>) =>
       takeBatch(call.request, handler, reply);
     server.register(exportPath, answer, asBytes, asBytes, "unary");
-    return new OtlpReceiver(server, await bind(server, listen));
+    if (tls === undefined) return new OtlpReceiver(server, await bind(server, listen));
+    const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+    const listener = await TlsListener.start(listen, tls, (socket) => injector.injectConnection(socket));
+    return new OtlpReceiver(server, listener.port, listener);
+  }
+
+  /** Puts other certificates in force, for connections that come from now on. */
+  renewCertificates(certificates: Certificates): void {
+    this.tlsListener?.renew(certificates);
   }
 
   /**
@@ -78,11 +93,13 @@ export class OtlpReceiver {
    * @returns when the last call is over.
    */
   drain(): Promise<void> {
+    this.tlsListener?.close();
     return new Promise((resolve) => this.server.tryShutdown(() => resolve()));
   }
 
   /** Ends everything at once. */
   close(): void {
+    this.tlsListener?.close();
     this.server.forceShutdown();
   }
 }

@@ -53,7 +53,7 @@ test("every problem at once, each with flag, value and what is allowed", () => {
       "--http-listen",
     ),
   ).toEqual([
-    "--inventory: must be one of --inventory-file, --otlp-listen, --http-listen, --drain-seconds, --max-message-bytes",
+    "--inventory: must be one of --inventory-file, --otlp-listen, --http-listen, --drain-seconds, --max-message-bytes, --otlp-tls-certificate-file, --otlp-tls-key-file, --otlp-tls-client-ca-file, --otlp-tls-client-names",
     '"x": must follow a flag; got it alone',
     '"y": must follow a flag; got it alone',
     "--http-listen: must have a value; got nothing",
@@ -85,5 +85,26 @@ test("a flag twice, and both servers on one address", () => {
   ]);
   expect(problemsOf("--inventory-file", "a", "--otlp-listen", "[::]:9464")).toEqual([
     "--http-listen: must not be the address of --otlp-listen; got [::]:9464 for both",
+  ]);
+});
+
+test("TLS needs all of its files, and names are a list", () => {
+  const files = ["--otlp-tls-certificate-file=a", "--otlp-tls-key-file=b", "--otlp-tls-client-ca-file=c"];
+  const expected = { certificateFile: "a", keyFile: "b", clientAuthorityFile: "c" };
+  const parse = (...args: string[]) => parseOptions(["--inventory-file=f", ...args]).otlpTls;
+  expect(parse()).toBeUndefined();
+  expect(parse(...files)).toEqual({ ...expected, clientNames: [] });
+  expect(parse(...files, "--otlp-tls-client-names=gateway.example,spiffe://x/ns/y/sa/z")).toEqual({
+    ...expected,
+    clientNames: ["gateway.example", "spiffe://x/ns/y/sa/z"],
+  });
+  const missing = (flag: string) =>
+    `--${flag}: must be a path when another --otlp-tls flag is given; got nothing`;
+  expect(problemsOf("--inventory-file=f", "--otlp-tls-key-file=b")).toEqual([
+    missing("otlp-tls-certificate-file"),
+    missing("otlp-tls-client-ca-file"),
+  ]);
+  expect(problemsOf("--inventory-file=f", ...files, "--otlp-tls-client-names=a,,b")).toEqual([
+    '--otlp-tls-client-names: must be names separated by commas; got "a,,b"',
   ]);
 });
