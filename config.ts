@@ -111,5 +111,12 @@ function describe(issue: z.core.$ZodIssue, fix: string): string[] {
     const prefix = property === "" ? "" : `${property}.`;
     return issue.keys.map((key) => `${prefix}${key}: is not a known property; ${issue.message}. ${fix}`);
   }
-  return [`${property}: must be ${issue.message}; got ${shorten(issue.input)}. ${fix}`];
+  return [`${property}: must be ${issue.message}; got ${shorten(inputOf(issue))}. ${fix}`];
+}
+
+/** For a property that decides about the others' shape, the library gives the map around it. */
+function inputOf({ code, input, path: at }: z.core.$ZodIssue): unknown {
+  const key = at.at(-1);
+  if (code !== "invalid_union" || typeof input !== "object" || input === null) return input;
+  return new Map<PropertyKey | undefined, unknown>(Object.entries(input)).get(key);
 }

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { types } from "@pulumi/kubernetes";
 import type { IServiceMonitor } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor";
+import * as access from "./exporterAccess";
 import { managedLabels } from "./gateway";
 import type { VpsExporterArgs } from "./vpsExporter";
 
@@ -24,7 +25,7 @@ const fullName = (args: Named) => `${args.objectName}-exporter`;
 /** The name by which the gateway's Envoy knows the Service. */
 export const serviceHost = (args: Named) => `${fullName(args)}.${args.namespace}.svc.cluster.local`;
 
-const selectorLabels = (args: Named) => ({
+export const selectorLabels = (args: Named) => ({
   "app.kubernetes.io/name": "vpsight-exporter",
   "app.kubernetes.io/instance": args.objectName,
 });
@@ -37,14 +38,10 @@ export const metadata = (args: Named) => ({
   labels: labels(args),
 });
 
-export const namespaceMetadata = (args: Named): types.input.meta.v1.ObjectMeta => ({
+export const namespaceMetadata = (args: VpsExporterArgs): types.input.meta.v1.ObjectMeta => ({
   name: args.namespace,
-  // Everything here passes the strictest of Kubernetes' own pod security levels.
-  labels: {
-    ...managedLabels,
-    "pod-security.kubernetes.io/enforce": "restricted",
-    "istio-injection": "disabled",
-  },
+  // Everything of the exporter's own passes the strictest of Kubernetes' pod security levels.
+  labels: { ...managedLabels, ...access.namespaceLabels(args.access) },
 });
 
 /** @throws Error when the inventory is too large for a ConfigMap. */
@@ -94,8 +91,7 @@ export function deployment(args: VpsExporterArgs): types.input.apps.v1.Deploymen
       strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
       template: {
         metadata: {
-          // The exporter speaks to the gateway directly; a sidecar would only stand in between.
-          labels: { ...labels(args), "sidecar.istio.io/inject": "false" },
+          labels: { ...labels(args), ...access.podLabels(args.access) },
           annotations: podAnnotations(args),
         },
         spec: podSpec(args),
@@ -117,11 +113,13 @@ function podAnnotations(args: VpsExporterArgs): Record<string, string> {
           "prometheus.io/path": "/metrics",
         }
       : {}),
+    ...access.podAnnotations(args.access, { metricsPort: ports.metrics, drainSeconds: args.drainSeconds }),
   };
 }
 
 function podSpec(args: VpsExporterArgs): types.input.core.v1.PodSpec {
   const ownImage = args.image !== undefined;
+  const tls = access.tlsParts(args.access);
   return {
     automountServiceAccountToken: false,
     enableServiceLinks: false,
@@ -149,6 +147,7 @@ function podSpec(args: VpsExporterArgs): types.input.core.v1.PodSpec {
         args: [
           `--inventory-file=${paths.inventory}/${files.inventory}`,
           `--drain-seconds=${args.drainSeconds}`,
+          ...tls.flags,
         ],
         ports: [
           { name: "grpc-otlp", containerPort: ports.otlp },
@@ -181,12 +180,14 @@ function podSpec(args: VpsExporterArgs): types.input.core.v1.PodSpec {
         volumeMounts: [
           { name: "inventory", mountPath: paths.inventory, readOnly: true },
           ...(ownImage ? [] : [{ name: "bundle", mountPath: paths.bundle, readOnly: true }]),
+          ...tls.mounts,
         ],
       },
     ],
     volumes: [
       { name: "inventory", configMap: { name: `${fullName(args)}-inventory` } },
       ...(ownImage ? [] : [{ name: "bundle", configMap: { name: `${fullName(args)}-bundle` } }]),
+      ...tls.volumes,
     ],
   };
 }
@@ -198,7 +199,11 @@ export function disruptionBudget(args: VpsExporterArgs): types.input.policy.v1.P
   };
 }
 
-/** In: records from the gateway's pods, scrapes from Prometheus' namespace. Out: nothing at all. */
+/**
+ * In: records from the gateway's pods, scrapes from Prometheus' pods. Out: only what the mode of access needs. The
+ * kubelet's probes come from the node, which a NetworkPolicy cannot keep out:
+ * https://kubernetes.io/docs/concepts/services-networking/network-policies/
+ */
 export function networkPolicy(args: VpsExporterArgs): types.input.networking.v1.NetworkPolicy {
   const namespaceNamed = (name: string) => ({ matchLabels: { "kubernetes.io/metadata.name": name } });
   return {
@@ -217,11 +222,16 @@ export function networkPolicy(args: VpsExporterArgs): types.input.networking.v1.
           ports: [{ port: ports.otlp, protocol: "TCP" }],
         },
         {
-          from: [{ namespaceSelector: namespaceNamed(args.monitoring.prometheusNamespace) }],
+          from: [
+            {
+              namespaceSelector: namespaceNamed(args.monitoring.prometheusNamespace),
+              podSelector: { matchLabels: args.monitoring.prometheusSelector },
+            },
+          ],
           ports: [{ port: ports.metrics, protocol: "TCP" }],
         },
       ],
-      egress: [],
+      egress: access.meshEgress(args.access),
     },
   };
 }

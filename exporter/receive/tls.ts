@@ -31,7 +31,7 @@ export interface TlsSettings {
    */
   readonly clientNames: readonly string[];
   /** Told of each connection that is refused. */
-  refused(reason: TlsRefusal): void;
+  readonly refused: (reason: TlsRefusal) => void;
 }
 
 const handshakeTimeoutMilliseconds = 10_000;
@@ -104,9 +104,9 @@ function contextOptions({ certificate, key, clientAuthority }: Certificates): Tl
 
 function refusalOf(error: Error, socket: TLSSocket): TlsRefusal {
   if (errorCode(error) === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE") return "no_certificate";
-  // Set by the check of the client's certificate, null as long as there was none.
-  // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition
-  return socket.authorizationError == null ? "handshake" : "certificate";
+  // Set by the check of the client's certificate; its type keeps quiet about null, which it is before that.
+  const problem: unknown = socket.authorizationError;
+  return problem === null || problem === undefined ? "handshake" : "certificate";
 }
 
 function isAllowed(certificate: X509Certificate | undefined, names: readonly string[]): boolean {

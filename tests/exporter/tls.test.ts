@@ -1,6 +1,6 @@
 import { credentials, status } from "@grpc/grpc-js";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { connect as connectHttp2 } from "node:http2";
+import { connect as connectHttp2, type IncomingHttpHeaders } from "node:http2";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -262,7 +262,7 @@ test("a drain finishes the call that is under way, takes no new connection, and 
     ...{ ":method": "POST", ":path": exportPath, "content-type": "application/grpc", te: "trailers" },
   });
   const ended = new Promise<string>((resolve) => {
-    call.on("trailers", (trailers) => resolve(String(trailers["grpc-status"]))).resume();
+    call.on("trailers", (trailers: IncomingHttpHeaders) => resolve(String(trailers["grpc-status"]))).resume();
   });
   const frame = Buffer.alloc(5);
   frame.writeUInt32BE(batch.length, 1);
