@@ -1,10 +1,10 @@
 import { constants } from "node:crypto";
 import type { X509Certificate } from "node:crypto";
-import { createServer } from "node:tls";
-import type { Server, TLSSocket, TlsOptions } from "node:tls";
-import { errorCode, toError } from "../error";
-import { ListenError } from "../listen";
-import type { ListenAddress } from "../options";
+import { createSecureServer } from "node:http2";
+import type { Http2SecureServer, ServerOptions } from "node:http2";
+import { TLSSocket } from "node:tls";
+import type { SecureContextOptions } from "node:tls";
+import { errorCode } from "../error";
 import type { Certificates } from "./certificates";
 
 /** Why a connection was refused before anything of it was read, in the order of the exposition. */
@@ -35,63 +35,39 @@ export interface TlsSettings {
 }
 
 const handshakeTimeoutMilliseconds = 10_000;
-/** Connections at one time, those in their handshake included: those are anybody's. */
-const maxConnections = 1_024;
 
 /**
- * Listens, does the handshake, and hands on only connections whose client has shown a right certificate; HTTP/2
- * never hears of the others. New certificates are for new connections, those that stand go on.
+ * An HTTP/2 server that serves only clients with a right certificate.
+ * @param options of HTTP/2.
  */
-export class TlsListener {
-  private constructor(
-    private readonly server: Server,
-    /** The port in use. */
-    readonly port: number,
-  ) {}
-
-  /**
-   * @param accept takes over a connection.
-   * @throws ListenError when the port cannot be had.
-   */
-  static async start(
-    listen: ListenAddress,
-    settings: TlsSettings,
-    accept: (socket: TLSSocket) => void,
-  ): Promise<TlsListener> {
-    const { clientNames, refused } = settings;
-    const server = createServer({
-      ...contextOptions(settings.certificates),
-      requestCert: true,
-      rejectUnauthorized: true,
-      handshakeTimeout: handshakeTimeoutMilliseconds,
-      ALPNProtocols: ["h2"],
-    });
-    server.maxConnections = maxConnections;
-    server.on("tlsClientError", (error, socket) => refused(refusalOf(error, socket)));
-    server.on("secureConnection", (socket) => {
-      // A connection that breaks is the client's matter; HTTP/2 hears of it by itself.
-      socket.on("error", () => undefined);
-      if (isAllowed(socket.getPeerX509Certificate(), clientNames)) accept(socket);
-      else {
-        refused("name");
-        socket.destroy();
-      }
-    });
-    return new TlsListener(server, await bind(server, listen));
-  }
-
-  /** Puts other certificates in force, for connections that come from now on. */
-  renew(certificates: Certificates): void {
-    this.server.setSecureContext(contextOptions(certificates));
-  }
-
-  /** Takes no new connection; those that were handed on are not touched. */
-  close(): void {
-    this.server.close();
-  }
+export function createTlsServer(options: ServerOptions, settings: TlsSettings): Http2SecureServer {
+  const { certificates, clientNames, refused } = settings;
+  const server = createSecureServer({
+    ...options,
+    ...contextOptions(certificates),
+    requestCert: true,
+    rejectUnauthorized: true,
+    handshakeTimeout: handshakeTimeoutMilliseconds,
+    allowHTTP1: false,
+  });
+  server.on("tlsClientError", (error, socket) => refused(refusalOf(error, socket)));
+  // The first to hear of a session, so nobody reads what a client sends that is turned away here.
+  server.on("session", (session) => {
+    const { socket } = session;
+    const certificate = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
+    if (isAllowed(certificate, clientNames)) return;
+    refused("name");
+    session.destroy();
+  });
+  return server;
 }
 
-function contextOptions({ certificate, key, clientAuthority }: Certificates): TlsOptions {
+/** Puts other certificates in force, for new connections; those that stand go on. */
+export function renewCertificates(server: Http2SecureServer, certificates: Certificates): void {
+  server.setSecureContext(contextOptions(certificates));
+}
+
+function contextOptions({ certificate, key, clientAuthority }: Certificates): SecureContextOptions {
   return {
     cert: certificate,
     key,
@@ -123,16 +99,5 @@ export function alternativeNames({ subjectAltName = "" }: Pick<X509Certificate, 
   return [...entries].flatMap(([, kind, text = ""]) => {
     if (kind !== "DNS" && kind !== "URI") return [];
     return text.startsWith('"') ? String(JSON.parse(text)) : text;
-  });
-}
-
-function bind(server: Server, listen: ListenAddress): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error) => reject(new ListenError("OTLP", listen, toError(error).message)));
-    server.listen({ host: listen.host, port: listen.port }, () => {
-      const bound = server.address();
-      if (bound !== null && typeof bound === "object") resolve(bound.port);
-      else reject(new ListenError("OTLP", listen, "the system gave no port"));
-    });
   });
 }

@@ -67,12 +67,14 @@ function clientWith(pair: KeyPair | undefined, authority = ours.authorityText): 
   return new OtlpClient(port, { "grpc.ssl_target_name_override": serverName }, secure);
 }
 
-const batch = encodeRequest([accessRecord()]);
+/** A batch of one record, different from all others: one that comes again counts once. */
+let second = 1_700_000_000;
+const newBatch = () => encodeRequest([accessRecord({}, second++)]);
 
 async function isTaken(pair: KeyPair | undefined, authority?: Buffer): Promise<boolean> {
   const client = clientWith(pair, authority);
   try {
-    await client.send(batch);
+    await client.send(newBatch());
     return true;
   } catch (error) {
     expect(error).toMatchObject({ code: status.UNAVAILABLE });
@@ -157,7 +159,7 @@ describe("a certificate is refused", () => {
 
 test("plain text is refused, and says nothing", async () => {
   const plain = new OtlpClient(port);
-  expect((await plain.failure(batch)).code).toBe(status.UNAVAILABLE);
+  expect((await plain.failure(newBatch())).code).toBe(status.UNAVAILABLE);
   plain.close();
   const answer = await new Promise<string>((resolve) => {
     let text = "";
@@ -202,7 +204,7 @@ test.each(["TLSv1.2", "TLSv1.3"] as const)(
 
 test("renewed certificates are taken over without a restart, and a connection that stands goes on", async () => {
   const standing = clientWith(gateway);
-  await standing.send(batch);
+  await standing.send(newBatch());
   const renewed = await others.issue({ commonName: "exporter", alternativeNames: [serverName] });
   const newGateway = await others.issue({
     commonName: "gateway",
@@ -212,7 +214,7 @@ test("renewed certificates are taken over without a restart, and a connection th
   files.write(renewed, others.authorityText);
   const inForce = () => running.events.some(({ event }) => event === "certificates in force");
   await until(inForce, 8_000);
-  await standing.send(batch);
+  await standing.send(newBatch());
   standing.close();
   expect(await isTaken(newGateway, others.authorityText)).toBe(true);
   // Trusting the new server certificate, so that only its own old certificate can be what is wrong.
@@ -258,6 +260,8 @@ test("a drain finishes the call that is under way, takes no new connection, and 
   const client = connectHttp2(`https://127.0.0.1:${port}`, {
     ...{ ...gateway, ca: ours.authorityText, servername: serverName },
   });
+  await new Promise((resolve) => client.once("connect", resolve));
+  const batch = newBatch();
   const call = client.request({
     ...{ ":method": "POST", ":path": exportPath, "content-type": "application/grpc", te: "trailers" },
   });
