@@ -58,8 +58,8 @@ export class VpsExporter extends pulumi.ComponentResource {
     const service = this.createService(name, args, within);
     const policies = this.createPolicies(name, args, within);
     this.receiver = { host: objects.serviceHost(args), port: objects.ports.otlp };
-    const deployment = this.createDeployment(name, args, [...inventory, ...bundle, ...service, ...policies]);
-    this.createGatewayTls(name, args, { parent: this, dependsOn: deployment });
+    const gatewayTls = this.createGatewayTls(name, args, within);
+    this.createDeployment(name, args, [...inventory, ...bundle, ...service, ...policies, ...gatewayTls]);
     this.createMonitor(name, args, within);
     this.registerOutputs({ receiver: this.receiver });
   }
@@ -122,27 +122,29 @@ export class VpsExporter extends pulumi.ComponentResource {
     ];
   }
 
-  /** After the Deployment: until its new pods are there, the old ones are spoken to as before. */
+  /**
+   * Before the Deployment, and gone after it: TLS to a pod that speaks plain text is a failed connection, whose batch
+   * the gateway tries again; plain text to a pod that speaks TLS is a broken call, and its batch is lost.
+   */
   private createGatewayTls(name: string, args: VpsExporterArgs, options: pulumi.CustomResourceOptions) {
     const { access, gateway } = args;
-    if (access.mode !== "tls") return;
-    new k8s.apiextensions.CustomResource(
-      `${name}-gateway-tls`,
-      {
-        apiVersion: apiVersions.destinationRule,
-        kind: "DestinationRule",
-        metadata: { ...objects.metadata(args), namespace: gateway.namespace },
-        spec: accessObjects.destinationRuleSpec(access, { gateway, receiver: this.receiver }),
-      },
-      options,
-    );
+    if (access.mode !== "tls") return [];
+    return [
+      new k8s.apiextensions.CustomResource(
+        `${name}-gateway-tls`,
+        {
+          apiVersion: apiVersions.destinationRule,
+          kind: "DestinationRule",
+          metadata: { ...objects.metadata(args), namespace: gateway.namespace },
+          spec: accessObjects.destinationRuleSpec(access, { gateway, receiver: this.receiver }),
+        },
+        options,
+      ),
+    ];
   }
 
   private createDeployment(name: string, args: VpsExporterArgs, dependsOn: pulumi.Resource[]) {
-    return new k8s.apps.v1.Deployment(`${name}-deployment`, objects.deployment(args), {
-      parent: this,
-      dependsOn,
-    });
+    new k8s.apps.v1.Deployment(`${name}-deployment`, objects.deployment(args), { parent: this, dependsOn });
   }
 
   private createMonitor(name: string, args: VpsExporterArgs, options: pulumi.CustomResourceOptions) {

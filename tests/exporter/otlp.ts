@@ -107,8 +107,9 @@ export class OtlpClient {
     port: number,
     options: ClientOptions = {},
     secure: ChannelCredentials = credentials.createInsecure(),
+    host = "127.0.0.1",
   ) {
-    this.client = new Client(`127.0.0.1:${port}`, secure, options);
+    this.client = new Client(`${host}:${port}`, secure, options);
   }
 
   /** Sends bytes and gives the answer's bytes; rejects with gRPC's status. */
