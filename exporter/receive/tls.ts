@@ -50,7 +50,7 @@ export function createTlsServer(options: ServerOptions, settings: TlsSettings): 
     handshakeTimeout: handshakeTimeoutMilliseconds,
     allowHTTP1: false,
   });
-  server.on("tlsClientError", (error, socket) => refused(refusalOf(error, socket)));
+  server.on("tlsClientError", (error: Error, socket: TLSSocket) => refused(refusalOf(error, socket)));
   // The first to hear of a session, so nobody reads what a client sends that is turned away here.
   server.on("session", (session) => {
     const { socket } = session;
