@@ -36,6 +36,8 @@ export async function addSidecar(
               defaultEndpoint: `127.0.0.1:${innerPort}`,
             },
           ],
+          // Without redirection Envoy would listen on the ports of all other services too, the exporter's own among them.
+          egress: [{ hosts: ["~/*"] }],
         },
       },
     ],
