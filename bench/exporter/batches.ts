@@ -1,8 +1,5 @@
-import { exportPath } from "../../exporter/receive/server";
 import { accessRecord, encodeRequest } from "../../tests/exporter/otlp";
 import { SeededRandom } from "../../tests/exporter/random";
-
-export { exportPath };
 
 /** What kind of traffic a set of batches stands for. */
 export interface BatchSettings {
@@ -38,14 +35,21 @@ export function inventoryText(vps: number): string {
 const address4 = (index: number) => `10.${index >> 8}.${index & 255}.1`;
 
 /** What the five calls of a node look like: how often, how slow, how large. */
-const calls = [
+const calls: readonly [Call, ...Call[]] = [
   { path: "/api/v1/server/UniProxy/config", method: "GET", share: 30 },
   { path: "/api/v1/server/UniProxy/user", method: "GET", share: 30 },
   { path: "/api/v1/server/UniProxy/push", method: "POST", share: 20 },
   { path: "/api/v1/server/UniProxy/alive", method: "POST", share: 10 },
   { path: "/api/v1/server/UniProxy/status", method: "POST", share: 10 },
-] as const;
-const callByPercent = calls.flatMap((call) => Array.from({ length: call.share }, () => call));
+];
+
+interface Call {
+  readonly path: string;
+  readonly method: string;
+  /** In percent. */
+  readonly share: number;
+}
+
 const codes = ["200", "200", "304", "304", "304", "304", "500", "0"] as const;
 
 /**
@@ -73,7 +77,7 @@ const wrapperBytes = encodeRequest([]).length;
 function createRecord(random: SeededRandom, vps: number, inBlocks: number, unknown: number, serial: number) {
   const index = random.below(vps);
   const kind = random.below(100);
-  const call = random.pick(callByPercent);
+  const call = pickCall(random.below(100));
   const stranger = kind < unknown;
   return accessRecord(
     {
@@ -94,11 +98,16 @@ function createRecord(random: SeededRandom, vps: number, inBlocks: number, unkno
   );
 }
 
+function pickCall(percent: number): Call {
+  let rest = percent;
+  return calls.find(({ share }) => (rest -= share) < 0) ?? calls[0];
+}
+
 /** Tag of `LogRecord.time_unix_nano` (field 1, fixed64), which stands first in a record. */
 const timeTag = 0x09;
 
 /**
- * A copy of the batch as a gRPC message (with its five bytes in front) whose first record began at another nanosecond.
+ * A copy of the batch as a gRPC message (with its five bytes in front) whose first record began at another microsecond.
  * Needed because the exporter counts equal batches once, as what they are in life: one that was sent again.
  */
 export function freshMessage({ message }: SampleBatch, serial: number): Buffer {
@@ -107,7 +116,8 @@ export function freshMessage({ message }: SampleBatch, serial: number): Buffer {
   framed.writeUInt32BE(message.length, 1);
   message.copy(framed, 5);
   const at = framed.indexOf(timeTag, 5 + firstRecordAfter) + 1;
-  framed.writeBigUInt64LE(framed.readBigUInt64LE(at) + BigInt(serial), at);
+  // A microsecond each: the exporter looks no closer.
+  framed.writeBigUInt64LE(framed.readBigUInt64LE(at) + BigInt(serial) * 1_000n, at);
   return framed;
 }
 

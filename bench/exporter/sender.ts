@@ -1,8 +1,9 @@
-import type { ClientHttp2Session } from "node:http2";
+import type { ClientHttp2Session, IncomingHttpHeaders } from "node:http2";
 import { connect } from "node:http2";
 import { setTimeout as delay } from "node:timers/promises";
+import { exportPath } from "../../exporter/receive/server";
 import type { SampleBatch } from "./batches";
-import { exportPath, freshMessage } from "./batches";
+import { freshMessage } from "./batches";
 
 /** Two connections like a gateway with two workers, and calls enough to keep the exporter busy. */
 const connections = 2;
@@ -64,8 +65,8 @@ function call(session: ClientHttp2Session, message: Buffer): Promise<void> {
       te: "trailers",
     });
     let status: unknown;
-    stream.on("response", (headers) => (status = headers["grpc-status"] ?? status));
-    stream.on("trailers", (trailers) => (status = trailers["grpc-status"]));
+    stream.on("response", (headers: IncomingHttpHeaders) => (status = headers["grpc-status"] ?? status));
+    stream.on("trailers", (trailers: IncomingHttpHeaders) => (status = trailers["grpc-status"]));
     stream.on("error", reject);
     stream.on("close", () => {
       if (status === "0") resolve();

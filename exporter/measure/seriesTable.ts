@@ -158,7 +158,7 @@ export class SeriesTable {
       return;
     }
     let counts = this.rare.get(row);
-    if (counts === undefined) this.rare.set(row, (counts = new Map()));
+    if (counts === undefined) this.rare.set(row, (counts = new Map<Outcome, number>()));
     counts.set(outcome, (counts.get(outcome) ?? 0) + amount);
   }
 
