@@ -153,6 +153,13 @@ function describe(issue: z.core.$ZodIssue, fix: string): string[] {
     const prefix = property === "" ? "" : `${property}.`;
     return issue.keys.map((key) => `${prefix}${key}: is not a known property; ${issue.message}. ${fix}`);
   }
-  const got = unshown.includes(property) ? "a value that is not shown here" : shorten(issue.input);
+  const got = unshown.includes(property) ? "a value that is not shown here" : shorten(inputOf(issue));
   return [`${property}: must be ${issue.message}; got ${got}. ${fix}`];
+}
+
+/** For a property that decides about the others' shape, the library gives the map around it. */
+function inputOf({ code, input, path: at }: z.core.$ZodIssue): unknown {
+  const key = at.at(-1);
+  if (code !== "invalid_union" || typeof input !== "object" || input === null) return input;
+  return new Map<PropertyKey | undefined, unknown>(Object.entries(input)).get(key);
 }

@@ -73,6 +73,47 @@ export const retirableKinds = {
 
 const kindNames = Object.keys(retirableKinds) as (keyof typeof retirableKinds)[];
 
+const principalPart = z
+  .string({ error: "a name without slashes" })
+  .regex(/^[^/*\s]+$/, { error: "a name without slashes, stars and spaces" });
+const certificateName = z
+  .string({ error: "a DNS name or URI" })
+  .regex(/^[\x21-\x2b\x2d-\x7e]+$/, { error: "a DNS name or a URI such as spiffe://…, without commas" });
+const secretName = z
+  .string({ error: "the name of a Secret" })
+  .regex(/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/, { error: "the name of a Secret" });
+
+/** Who may reach the exporter's OTLP port; what each mode does is told in docs/access.md. */
+const access = z.discriminatedUnion(
+  "mode",
+  [
+    section({ mode: z.literal("network") }),
+    section({
+      mode: z.literal("mesh"),
+      /** The gateway pods' service account. Required: a wrong one would refuse every record. */
+      gatewayServiceAccount: dnsLabel,
+      /** Default: cluster.local. */
+      trustDomain: principalPart.default("cluster.local"),
+      /** Where istiod runs. Default: istio-system. */
+      controlPlaneNamespace: dnsLabel.default("istio-system"),
+      /** Revision of Istio that injects the sidecar. Default: none, the default revision. */
+      revision: dnsLabel.optional(),
+      /** Istio's CNI plug-in is installed, so the namespace needs no privileged pods. Default: false. */
+      istioCni: flag.default(false),
+    }),
+    section({
+      mode: z.literal("tls"),
+      /** Secret in vpsight's namespace with tls.crt, tls.key and ca.crt. Required. */
+      secret: secretName,
+      /** Secret in the gateway's namespace with tls.crt, tls.key and ca.crt. Required. */
+      gatewaySecret: secretName,
+      /** Names of which the gateway's certificate must carry one. Default: none, any of the authority will do. */
+      clientNames: z.array(certificateName, { error: "a list of names" }).default([]),
+    }),
+  ],
+  { error: (issue) => (issue.code === "invalid_union" ? "one of network, mesh, tls" : "a map") },
+);
+
 const loadBalancer = z.enum(["controller"], {
   error: (issue) =>
     issue.input === "in-tree"
@@ -228,6 +269,8 @@ export const configSchema = section({
     image: image.optional(),
     /** The stock Node image that runs the bundle. Default: versions.ts. */
     nodeImage: image.default(images.node),
+    /** Who may reach the OTLP port, beside the NetworkPolicy. Default: mode network, nothing more. */
+    access: access.prefault({ mode: "network" }),
     /** How long a pod that was told to end stays scrapable; more than one scrape interval. Default: 35. */
     drainSeconds: integer(1, 600).default(35),
     /** Default: requests 100m and 128Mi, limit 512Mi; no CPU limit, since throttling delays scrapes. */
@@ -250,6 +293,8 @@ export const configSchema = section({
     scrapeInterval: duration.default("15s"),
     /** The namespace Prometheus runs in; only it may reach the metrics port. Default: monitoring. */
     prometheusNamespace: dnsLabel.default("monitoring"),
+    /** Labels of Prometheus' pods; {} for every pod of its namespace. Default: app.kubernetes.io/name: prometheus. */
+    prometheusSelector: labels.default({ "app.kubernetes.io/name": "prometheus" }),
   }).prefault({}),
 
   /** Recording rules and alerts; needs the Prometheus Operator, as `discovery: serviceMonitor` does. */

@@ -10,6 +10,9 @@ export const images = {
 export const apiVersions = {
   /** EnvoyFilter has no newer version. https://istio.io/latest/docs/reference/config/networking/envoy-filter/ */
   envoyFilter: "networking.istio.io/v1alpha3",
+  destinationRule: "networking.istio.io/v1",
+  peerAuthentication: "security.istio.io/v1",
+  authorizationPolicy: "security.istio.io/v1",
   serviceMonitor: "monitoring.coreos.com/v1",
   podMonitor: "monitoring.coreos.com/v1",
   prometheusRule: "monitoring.coreos.com/v1",

@@ -2,6 +2,8 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { MeshSettings } from "../exporter/measure/meshSettings";
 import { apiVersions } from "../versions";
+import * as accessObjects from "./exporterAccess";
+import type { ExporterAccess } from "./exporterAccess";
 import type { Gateway } from "./gateway";
 import type { InventoryEndpoint } from "./inventoryEndpoint";
 import * as endpoint from "./inventoryEndpoint";
@@ -16,6 +18,8 @@ export interface VpsExporterArgs {
   createNamespace: boolean;
   /** Only its pods may reach the OTLP port. */
   gateway: Gateway;
+  /** What makes sure of that beside the NetworkPolicy. */
+  access: ExporterAccess;
   /**
    * The inventory file's text. A change of it is one update of one ConfigMap, whatever the size of the fleet.
    * Default: there is no file, and `inventoryEndpoint` is all.
@@ -41,14 +45,15 @@ export interface VpsExporterArgs {
     labels: Record<string, string>;
     /** Such as `15s`. */
     scrapeInterval: string;
-    /** Only pods of this namespace may reach the metrics port. */
+    /** Only pods of this namespace with these labels may reach the metrics port; no labels: any of its pods. */
     prometheusNamespace: string;
+    prometheusSelector: Record<string, string>;
   };
 }
 
 /**
  * The service that turns the gateway's access records into metrics, and all that belongs to running it:
- * Deployment, Service, ConfigMaps, disruption budget, network policy, and how Prometheus finds it.
+ * Deployment, Service, ConfigMaps, disruption budget, who may reach it, and how Prometheus finds it.
  */
 export class VpsExporter extends pulumi.ComponentResource {
   /** Where the gateway sends its records; known before anything is deployed. */
@@ -65,9 +70,10 @@ export class VpsExporter extends pulumi.ComponentResource {
     const bundle = this.createBundle(name, args, within);
     const service = this.createService(name, args, within);
     const policies = this.createPolicies(name, args, within);
-    this.createDeployment(name, args, [...inventory, ...bundle, ...service, ...policies]);
-    this.createMonitor(name, args, within);
     this.receiver = { host: objects.serviceHost(args), port: objects.ports.otlp };
+    const gatewayTls = this.createGatewayTls(name, args, within);
+    this.createDeployment(name, args, [...inventory, ...bundle, ...service, ...policies, ...gatewayTls]);
+    this.createMonitor(name, args, within);
     this.registerOutputs({ receiver: this.receiver });
   }
 
@@ -138,6 +144,51 @@ export class VpsExporter extends pulumi.ComponentResource {
     return [
       new k8s.policy.v1.PodDisruptionBudget(`${name}-disruption`, objects.disruptionBudget(args), options),
       new k8s.networking.v1.NetworkPolicy(`${name}-network`, objects.networkPolicy(args), options),
+      ...this.createMeshPolicies(name, args, options),
+    ];
+  }
+
+  private createMeshPolicies(name: string, args: VpsExporterArgs, options: pulumi.CustomResourceOptions) {
+    const { access, gateway } = args;
+    if (access.mode !== "mesh") return [];
+    const podSelector = objects.selectorLabels(args);
+    const policy = (suffix: string, kind: string, apiVersion: string, spec: object) =>
+      new k8s.apiextensions.CustomResource(
+        `${name}-${suffix}`,
+        { apiVersion, kind, metadata: objects.metadata(args), spec },
+        options,
+      );
+    return [
+      policy(
+        "mutual-tls",
+        "PeerAuthentication",
+        apiVersions.peerAuthentication,
+        accessObjects.peerAuthenticationSpec(podSelector),
+      ),
+      policy(
+        "authorization",
+        "AuthorizationPolicy",
+        apiVersions.authorizationPolicy,
+        accessObjects.authorizationPolicySpec(access, { gateway, podSelector, port: objects.ports.otlp }),
+      ),
+    ];
+  }
+
+  /** Before the Deployment, and gone after it, so that it is there as long as any pod asks for certificates. */
+  private createGatewayTls(name: string, args: VpsExporterArgs, options: pulumi.CustomResourceOptions) {
+    const { access, gateway } = args;
+    if (access.mode !== "tls") return [];
+    return [
+      new k8s.apiextensions.CustomResource(
+        `${name}-gateway-tls`,
+        {
+          apiVersion: apiVersions.destinationRule,
+          kind: "DestinationRule",
+          metadata: { ...objects.metadata(args), namespace: gateway.namespace },
+          spec: accessObjects.destinationRuleSpec(access, { gateway, receiver: this.receiver }),
+        },
+        options,
+      ),
     ];
   }
 

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { types } from "@pulumi/kubernetes";
 import type { IServiceMonitor } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor";
+import * as access from "./exporterAccess";
 import { managedLabels } from "./gateway";
 import * as endpoint from "./inventoryEndpoint";
 import type { VpsExporterArgs } from "./vpsExporter";
@@ -34,7 +35,7 @@ export const serviceHost = (args: Named) => `${fullName(args)}.${args.namespace}
 /** Of the Service that only Prometheus uses. */
 const metricsLabel = { "vpsight/metrics": "true" } as const;
 
-const selectorLabels = (args: Pick<Named, "objectName">) => ({
+export const selectorLabels = (args: Pick<Named, "objectName">) => ({
   "app.kubernetes.io/name": "vpsight-exporter",
   "app.kubernetes.io/instance": args.objectName,
 });
@@ -53,14 +54,10 @@ export const metadata = (args: Named) => ({
   labels: labels(args),
 });
 
-export const namespaceMetadata = (args: Named): types.input.meta.v1.ObjectMeta => ({
+export const namespaceMetadata = (args: VpsExporterArgs): types.input.meta.v1.ObjectMeta => ({
   name: args.namespace,
-  // Everything here passes the strictest of Kubernetes' own pod security levels.
-  labels: {
-    ...managedLabels,
-    "pod-security.kubernetes.io/enforce": "restricted",
-    "istio-injection": "disabled",
-  },
+  // Everything of the exporter's own passes the strictest of Kubernetes' pod security levels.
+  labels: { ...managedLabels, ...access.namespaceLabels(args.access) },
 });
 
 /** @throws Error when the inventory is too large for a ConfigMap. */
@@ -132,8 +129,7 @@ export function deployment(args: VpsExporterArgs): types.input.apps.v1.Deploymen
       strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
       template: {
         metadata: {
-          // The exporter speaks to the gateway directly; a sidecar would only stand in between.
-          labels: { ...labels(args), "sidecar.istio.io/inject": "false" },
+          labels: { ...labels(args), ...access.podLabels(args.access) },
           annotations: podAnnotations(args),
         },
         spec: podSpec(args),
@@ -155,12 +151,14 @@ function podAnnotations(args: VpsExporterArgs): Record<string, string> {
           "prometheus.io/path": "/metrics",
         }
       : {}),
+    ...access.podAnnotations(args.access, { metricsPort: ports.metrics, drainSeconds: args.drainSeconds }),
   };
 }
 
 function podSpec(args: VpsExporterArgs): types.input.core.v1.PodSpec {
   const ownImage = args.image !== undefined;
   const inventoryFile = args.inventory !== undefined;
+  const tls = access.tlsParts(args.access);
   return {
     automountServiceAccountToken: false,
     enableServiceLinks: false,
@@ -190,6 +188,7 @@ function podSpec(args: VpsExporterArgs): types.input.core.v1.PodSpec {
           ...endpoint.flags(args.inventoryEndpoint),
           `--drain-seconds=${args.drainSeconds}`,
           ...(args.mesh === undefined ? [] : [`--mesh=${JSON.stringify(args.mesh)}`]),
+          ...tls.flags,
         ],
         // A pod that ends leaves its Service at once, and a moment later the gateway knows: until then it must take what
         // comes, since Envoy gives up a batch that is refused on a connection which is open.
@@ -226,6 +225,7 @@ function podSpec(args: VpsExporterArgs): types.input.core.v1.PodSpec {
           ...(inventoryFile ? [{ name: "inventory", mountPath: paths.inventory, readOnly: true }] : []),
           ...endpoint.volumeMounts(args.inventoryEndpoint),
           ...(ownImage ? [] : [{ name: "bundle", mountPath: paths.bundle, readOnly: true }]),
+          ...tls.mounts,
         ],
       },
     ],
@@ -233,6 +233,7 @@ function podSpec(args: VpsExporterArgs): types.input.core.v1.PodSpec {
       ...(inventoryFile ? [{ name: "inventory", configMap: { name: `${fullName(args)}-inventory` } }] : []),
       ...endpoint.volumes(fullName(args), args.inventoryEndpoint),
       ...(ownImage ? [] : [{ name: "bundle", configMap: { name: `${fullName(args)}-bundle` } }]),
+      ...tls.volumes,
     ],
   };
 }
@@ -244,7 +245,11 @@ export function disruptionBudget(args: VpsExporterArgs): types.input.policy.v1.P
   };
 }
 
-/** In: records from the gateway's pods, scrapes from Prometheus' namespace. Out: nothing but to the inventory's endpoint. */
+/**
+ * In: records from the gateway's pods, scrapes from Prometheus' pods. Out: what the inventory's endpoint and the mode of access need. The
+ * kubelet's probes come from the node, which a NetworkPolicy cannot keep out:
+ * https://kubernetes.io/docs/concepts/services-networking/network-policies/
+ */
 export function networkPolicy(args: VpsExporterArgs): types.input.networking.v1.NetworkPolicy {
   const namespaceNamed = (name: string) => ({ matchLabels: { "kubernetes.io/metadata.name": name } });
   return {
@@ -263,11 +268,16 @@ export function networkPolicy(args: VpsExporterArgs): types.input.networking.v1.
           ports: [{ port: ports.otlp, protocol: "TCP" }],
         },
         {
-          from: [{ namespaceSelector: namespaceNamed(args.monitoring.prometheusNamespace) }],
+          from: [
+            {
+              namespaceSelector: namespaceNamed(args.monitoring.prometheusNamespace),
+              podSelector: { matchLabels: args.monitoring.prometheusSelector },
+            },
+          ],
           ports: [{ port: ports.metrics, protocol: "TCP" }],
         },
       ],
-      egress: endpoint.egress(args.inventoryEndpoint),
+      egress: [...endpoint.egress(args.inventoryEndpoint), ...access.meshEgress(args.access)],
     },
   };
 }

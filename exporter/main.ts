@@ -6,9 +6,10 @@ import type { Log } from "./log";
 import { createLog } from "./log";
 import type { ExporterOptions } from "./options";
 import { OptionsError, parseOptions } from "./options";
+import { CertificateError } from "./receive/certificates";
 import { ExporterService } from "./service";
 
-const exitCodes = { done: 0, cannotListen: 1, wrongOptions: 2, interrupted: 130, terminated: 143 } as const;
+const exitCodes = { done: 0, cannotStart: 1, wrongOptions: 2, interrupted: 130, terminated: 143 } as const;
 
 /** Runs the exporter until a signal ends the process. */
 async function main(args: readonly string[]): Promise<void> {
@@ -40,9 +41,9 @@ async function start(options: ExporterOptions, log: Log): Promise<ExporterServic
   try {
     return await ExporterService.start(options, log);
   } catch (error) {
-    if (!(error instanceof ListenError)) throw error;
+    if (!(error instanceof ListenError || error instanceof CertificateError)) throw error;
     log.error("cannot start", { problem: toError(error).message });
-    process.exit(exitCodes.cannotListen);
+    process.exit(exitCodes.cannotStart);
   }
 }
 

@@ -12,6 +12,16 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** Mutual TLS on the OTLP port. */
+export interface OtlpTlsOptions {
+  /** PEM files; they are read again while the exporter runs. */
+  readonly certificateFile: string;
+  readonly keyFile: string;
+  readonly clientAuthorityFile: string;
+  /** Names of which a client's certificate must carry one; empty: any of the authority. */
+  readonly clientNames: readonly string[];
+}
+
 /** How the exporter was told to run. */
 export interface ExporterOptions {
   /** Path of the inventory, YAML or JSON. No default; may be left out when `httpInventory` is there. */
@@ -28,6 +38,8 @@ export interface ExporterOptions {
   readonly maxMessageBytes: number;
   /** Serve `/metrics/mesh`, and how. Default: not. */
   readonly mesh?: MeshSettings | undefined;
+  /** Default: plain text. */
+  readonly otlpTls: OtlpTlsOptions | undefined;
 }
 
 /** Flags that cannot be used; the message lists every problem, one a line. */
@@ -46,6 +58,8 @@ export const usage = [
   "                [--inventory-url <URL> [--inventory-token-file <path>] [--inventory-ca-file <path>]",
   "                 [--inventory-interval-seconds <5-3600>] [--inventory-allow-http <true|false>]",
   "                 [--state-directory <path>]]",
+  "                [--otlp-tls-certificate-file <path> --otlp-tls-key-file <path> --otlp-tls-client-ca-file <path>",
+  "                 [--otlp-tls-client-names <name,name>]]",
 ].join("\n");
 
 const defaults = {
@@ -55,6 +69,7 @@ const defaults = {
   "max-message-bytes": String(4 * 1024 * 1024),
 } as const;
 
+const tlsFileFlags = ["otlp-tls-certificate-file", "otlp-tls-key-file", "otlp-tls-client-ca-file"] as const;
 const flags = [
   "inventory-file",
   "otlp-listen",
@@ -63,6 +78,8 @@ const flags = [
   "max-message-bytes",
   ...httpInventoryFlags,
   "mesh",
+  ...tlsFileFlags,
+  "otlp-tls-client-names",
 ] as const;
 type Flag = (typeof flags)[number];
 
@@ -94,6 +111,7 @@ export function parseOptions(args: readonly string[]): ExporterOptions {
       problems,
     ),
     mesh: readMesh(values.get("mesh"), problems),
+    otlpTls: readTls(values, problems),
   };
   const { otlpListen, httpListen } = options;
   if (otlpListen.port !== 0 && otlpListen.port === httpListen.port && otlpListen.host === httpListen.host) {
@@ -126,6 +144,22 @@ function readFlags(args: readonly string[], problems: string[]): Map<Flag, strin
     else values.set(flag, token.value);
   }
   return values;
+}
+
+/** All three files or none: half of TLS would be no protection that looks like one. */
+function readTls(values: ReadonlyMap<Flag, string>, problems: string[]): OtlpTlsOptions | undefined {
+  const names = values.get("otlp-tls-client-names");
+  const missing = tlsFileFlags.filter((flag) => (values.get(flag) ?? "") === "");
+  if (missing.length === tlsFileFlags.length && names === undefined) return undefined;
+  for (const flag of missing)
+    problems.push(`--${flag}: must be a path when another --otlp-tls flag is given; got nothing`);
+  const clientNames = names?.split(",") ?? [];
+  if (clientNames.some((name) => !/^[\x21-\x7e]+$/.test(name)))
+    problems.push(`--otlp-tls-client-names: must be names separated by commas; got "${names ?? ""}"`);
+  const [certificateFile = "", keyFile = "", clientAuthorityFile = ""] = tlsFileFlags.map((flag) =>
+    values.get(flag),
+  );
+  return { certificateFile, keyFile, clientAuthorityFile, clientNames };
 }
 
 function readAddress(flag: Flag, text: string, problems: string[]): ListenAddress {

@@ -12,8 +12,10 @@ import { Measurements } from "./measure/measurements";
 import { renderMesh } from "./measure/meshExposition";
 import type { MeshSettings } from "./measure/meshSettings";
 import type { ExporterOptions } from "./options";
+import { CertificateFiles } from "./receive/certificates";
 import type { BatchHandler } from "./receive/server";
 import { OtlpReceiver } from "./receive/server";
+import type { TlsSettings } from "./receive/tls";
 import { MetricsServer } from "./serve/http";
 import { version } from "./version";
 
@@ -26,6 +28,7 @@ export class ExporterService {
   private readonly inventory: FleetInventory;
   private metricsServer: MetricsServer | undefined;
   private receiver: OtlpReceiver | undefined;
+  private certificates: CertificateFiles | undefined;
   private draining = false;
 
   private constructor(
@@ -43,7 +46,8 @@ export class ExporterService {
   /**
    * Starts everything. An inventory that is missing or wrong is no failure: the service is then alive but
    * not ready until there is a right one.
-   * @throws ListenError when a port cannot be had; nothing is left running then.
+   * @throws ListenError when a port cannot be had, CertificateError when the files of TLS cannot be used; nothing is
+   * left running then.
    */
   static async start(options: ExporterOptions, log: Log): Promise<ExporterService> {
     const service = new ExporterService(options, log);
@@ -86,6 +90,7 @@ export class ExporterService {
   async stop(): Promise<void> {
     this.draining = true;
     this.inventory.stop();
+    this.certificates?.stop();
     this.receiver?.close();
     await this.metricsServer?.close();
     this.health.registry.clear();
@@ -108,12 +113,42 @@ export class ExporterService {
       listen: await resolveEverywhere(options.otlpListen, log),
       maxMessageBytes: options.maxMessageBytes,
       handler: this.createBatchHandler(),
+      tls: await this.openTls(),
     });
+    this.watchCertificates(this.receiver);
     log.info("started", {
       version,
       otlpPort: this.otlpPort,
       httpPort: this.httpPort,
       ready: this.notReady().length === 0,
+    });
+  }
+
+  private async openTls(): Promise<TlsSettings | undefined> {
+    const { otlpTls } = this.options;
+    if (otlpTls === undefined) return undefined;
+    const { certificateFile: certificate, keyFile: key, clientAuthorityFile: clientAuthority } = otlpTls;
+    this.certificates = await CertificateFiles.open({ certificate, key, clientAuthority });
+    this.health.watchTls(this.certificates.current.expiresSeconds);
+    return {
+      certificates: this.certificates.current,
+      clientNames: otlpTls.clientNames,
+      refused: (reason) => this.health.connectionRefused(reason),
+    };
+  }
+
+  private watchCertificates(receiver: OtlpReceiver): void {
+    const { health, log } = this;
+    this.certificates?.watch({
+      changed: (certificates) => {
+        receiver.renewCertificates(certificates);
+        health.certificatesChanged(certificates.expiresSeconds);
+        log.info("certificates in force", {
+          expires: new Date(certificates.expiresSeconds * 1_000).toJSON(),
+        });
+      },
+      failed: (error) =>
+        log.error("certificates not usable", { kept: "the last good ones", problem: error.message }),
     });
   }
 

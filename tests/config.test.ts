@@ -116,6 +116,36 @@ test("an ending exporter must stay for one scrape more", () => {
   );
 });
 
+test("each mode of access has its own properties, with the mistakes of all of them said", () => {
+  const access = (value: unknown) => problems({ fleet, exporter: { access: value } });
+  const fix = "Set it in Pulumi.test.yaml.";
+  expect(parseConfig(source({ fleet })).exporter.access).toEqual({ mode: "network" });
+  const mesh = { mode: "mesh", gatewayServiceAccount: "istio-ingressgateway" };
+  expect(parseConfig(source({ fleet, exporter: { access: mesh } })).exporter.access).toEqual({
+    ...mesh,
+    trustDomain: "cluster.local",
+    controlPlaneNamespace: "istio-system",
+    istioCni: false,
+  });
+  expect(access({ mode: "mtls" })).toEqual([
+    `exporter.access.mode: must be one of network, mesh, tls; got "mtls". ${fix}`,
+  ]);
+  expect(access({})).toEqual([
+    `exporter.access.mode: must be one of network, mesh, tls; got nothing. ${fix}`,
+  ]);
+  expect(access("mesh")).toEqual([`exporter.access: must be a map; got "mesh". ${fix}`]);
+  expect(access({ mode: "mesh", trustDomain: "a/b" })).toEqual([
+    `exporter.access.gatewayServiceAccount: must be a DNS label such as vpsight; got nothing. ${fix}`,
+    `exporter.access.trustDomain: must be a name without slashes, stars and spaces; got "a/b". ${fix}`,
+  ]);
+  expect(
+    access({ mode: "tls", secret: "a", gatewaySecret: "b", clientNames: ["a,b"], trustDomain: "x" }),
+  ).toEqual([
+    `exporter.access.clientNames[0]: must be a DNS name or a URI such as spiffe://…, without commas; got "a,b". ${fix}`,
+    `exporter.access.trustDomain: is not a known property; known here: mode, secret, gatewaySecret, clientNames. ${fix}`,
+  ]);
+});
+
 test("the in-tree load balancer is refused with the reason", () => {
   const [problem] = problems({ fleet, proxyProtocol: { loadBalancer: "in-tree" } });
   expect(problem).toMatch(

@@ -14,6 +14,7 @@ const args: VpsExporterArgs = {
     service: "istio-ingressgateway",
     selector: { istio: "ingressgateway" },
   },
+  access: { mode: "network" },
   inventory: "vps: []",
   bundle: "// the service",
   replicas: 2,
@@ -25,6 +26,7 @@ const args: VpsExporterArgs = {
     labels: { release: "kube-prometheus-stack" },
     scrapeInterval: "15s",
     prometheusNamespace: "monitoring",
+    prometheusSelector: { "app.kubernetes.io/name": "prometheus" },
   },
 };
 
@@ -133,7 +135,7 @@ test("Istio can tell gRPC from the port's name, and the receiver's host is the S
   expect(receiver).toEqual({ host: "vpsight-exporter.edge.svc.cluster.local", port: 4317 });
 });
 
-test("only the gateway's pods may send, only Prometheus' namespace may scrape, and nothing goes out", () => {
+test("only the gateway's pods may send, only Prometheus may scrape, and nothing goes out", () => {
   expect(objects.networkPolicy(args).spec).toMatchObject({
     policyTypes: ["Ingress", "Egress"],
     ingress: [
@@ -147,7 +149,12 @@ test("only the gateway's pods may send, only Prometheus' namespace may scrape, a
         ports: [{ port: 4317 }],
       },
       {
-        from: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "monitoring" } } }],
+        from: [
+          {
+            namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "monitoring" } },
+            podSelector: { matchLabels: { "app.kubernetes.io/name": "prometheus" } },
+          },
+        ],
         ports: [{ port: 9464 }],
       },
     ],

@@ -1,5 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import { version } from "../version";
+import type { TlsRefusal } from "../receive/tls";
+import { tlsRefusals } from "../receive/tls";
 import type { Measurements } from "./measurements";
 import { checkedFields, fieldFaults, unknownReasons } from "./tally";
 
@@ -68,6 +70,8 @@ export class ExporterHealth {
     "1 when the last attempt to read the source's inventory succeeded, 0 when what is in force of it is older.",
     "source",
   );
+  private refusedConnections: Counter<"reason"> | undefined;
+  private certificateExpiry: Gauge | undefined;
   private foreignRecords = 0;
 
   /** @param measurements whose counts about records are shown. */
@@ -139,6 +143,31 @@ export class ExporterHealth {
   /** A batch was refused. */
   batchRejected(reason: BatchRejection): void {
     this.rejectedBatches.inc({ reason });
+  }
+
+  /** The OTLP port speaks TLS; its series are there from now on. @param expires seconds since 1970. */
+  watchTls(expires: number): void {
+    this.refusedConnections = this.counter(
+      "tls_connections_refused_total",
+      "Connections to the OTLP port that were refused in or after the TLS handshake.",
+      "reason",
+    );
+    for (const reason of tlsRefusals) this.refusedConnections.inc({ reason }, 0);
+    this.certificateExpiry = this.gauge(
+      "tls_certificate_expiry_timestamp_seconds",
+      "When the certificate of the OTLP port expires.",
+    );
+    this.certificatesChanged(expires);
+  }
+
+  /** Other certificates are in force. @param expires seconds since 1970. */
+  certificatesChanged(expires: number): void {
+    this.certificateExpiry?.set(expires);
+  }
+
+  /** A connection was refused. */
+  connectionRefused(reason: TlsRefusal): void {
+    this.refusedConnections?.inc({ reason });
   }
 
   /** A source exists; its series start at 0. */

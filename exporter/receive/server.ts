@@ -1,15 +1,23 @@
-import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
-import { constants, createSecureServer, createServer } from "node:http2";
+import type {
+  Http2SecureServer,
+  Http2Server,
+  IncomingHttpHeaders,
+  ServerHttp2Session,
+  ServerHttp2Stream,
+} from "node:http2";
+import { constants, createServer } from "node:http2";
 import { Writer } from "protobufjs/minimal";
 import { toError } from "../error";
 import { ListenError } from "../listen";
 import type { ListenAddress } from "../options";
 import type { Batch } from "./batch";
 import { UnaryCall } from "./call";
+import type { Certificates } from "./certificates";
 import type { BatchFault } from "./decode";
 import { BatchError, decodeBatch } from "./decode";
 import { answer, fail, GrpcError, grpcStatus, refuseContentType } from "./grpc";
 import { RecentBatches } from "./recentBatches";
+import { createTlsServer, renewCertificates, type TlsSettings } from "./tls";
 
 /** Path of the one call: https://github.com/open-telemetry/opentelemetry-proto (collector/logs/v1). */
 export const exportPath = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
@@ -26,24 +34,14 @@ export interface BatchHandler {
   reject(reason: BatchFault | "incomplete" | "no_inventory"): void;
 }
 
-/** TLS of the port. */
-export interface ReceiverTls {
-  /** PEM. */
-  readonly certificate: Buffer;
-  /** PEM. */
-  readonly key: Buffer;
-  /** PEM of the authority whose certificates senders must show; undefined asks for none. */
-  readonly clientAuthority?: Buffer;
-}
-
 /** Settings of an `OtlpReceiver`. */
 export interface OtlpReceiverSettings {
   readonly listen: ListenAddress;
   /** Largest message in bytes, after decompression too. */
   readonly maxMessageBytes: number;
   readonly handler: BatchHandler;
-  /** Default: plain HTTP/2. */
-  readonly tls?: ReceiverTls;
+  /** Mutual TLS. Default: plain HTTP/2, for whoever the network lets through. */
+  readonly tls?: TlsSettings | undefined;
 }
 
 /** Calls at one time on one connection. Envoy has one or two under way for each worker. */
@@ -80,7 +78,7 @@ export class OtlpReceiver {
   private draining = false;
 
   private constructor(
-    private readonly server: Http2Server,
+    private readonly server: Http2Server | Http2SecureServer,
     private readonly settings: OtlpReceiverSettings,
   ) {
     server.on("session", (session) => this.watchSession(session));
@@ -102,6 +100,11 @@ export class OtlpReceiver {
   get port(): number {
     const address = this.server.address();
     return typeof address === "object" && address !== null ? address.port : 0;
+  }
+
+  /** Puts other certificates in force, for connections that come from now on. */
+  renewCertificates(certificates: Certificates): void {
+    if ("setSecureContext" in this.server) renewCertificates(this.server, certificates);
   }
 
   /**
@@ -144,6 +147,8 @@ export class OtlpReceiver {
   }
 
   private watchSession(session: ServerHttp2Session): void {
+    // TLS has turned it away already.
+    if (session.destroyed) return;
     this.sessions.add(session);
     session.on("error", () => undefined);
     session.setLocalWindowSize(connectionWindowBytes);
@@ -215,7 +220,7 @@ export class OtlpReceiver {
   }
 }
 
-function createHttp2Server(tls: ReceiverTls | undefined): Http2Server {
+function createHttp2Server(tls: TlsSettings | undefined): Http2Server | Http2SecureServer {
   const options = {
     maxSessionMemory: sessionMemoryMebibytes,
     settings: {
@@ -225,16 +230,7 @@ function createHttp2Server(tls: ReceiverTls | undefined): Http2Server {
       enablePush: false,
     },
   };
-  if (tls === undefined) return createServer(options);
-  return createSecureServer({
-    ...options,
-    cert: tls.certificate,
-    key: tls.key,
-    allowHTTP1: false,
-    ...(tls.clientAuthority === undefined
-      ? {}
-      : { ca: tls.clientAuthority, requestCert: true, rejectUnauthorized: true }),
-  });
+  return tls === undefined ? createServer(options) : createTlsServer(options, tls);
 }
 
 /** Tells the other end to begin no new call, and waits until it has heard. */

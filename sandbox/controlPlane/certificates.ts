@@ -23,8 +23,10 @@ export interface CertificateSubject {
   readonly commonName: string;
   /** Kubernetes reads it as the group. Default: none. */
   readonly organization?: string;
-  /** DNS names and addresses of a server; a certificate without any is a client's. Default: none. */
+  /** DNS names, addresses and URIs (`spiffe://…`). Default: none. */
   readonly alternativeNames?: readonly string[];
+  /** What it may be used for. Default: a server's when it has alternative names, a client's when it has none. */
+  readonly usage?: "server" | "client";
 }
 
 /**
@@ -99,10 +101,11 @@ export function certificateExtensions(subject: CertificateSubject): string[] {
   const extensions = [
     "basicConstraints=critical,CA:FALSE",
     "keyUsage=critical,digitalSignature",
-    `extendedKeyUsage=${names.length > 0 ? "serverAuth" : "clientAuth"}`,
+    `extendedKeyUsage=${(subject.usage ?? (names.length > 0 ? "server" : "client")) + "Auth"}`,
   ];
   if (names.length > 0) {
-    const entries = names.map((name) => `${isIP(name) === 0 ? "DNS" : "IP"}:${name}`);
+    const kind = (name: string) => (name.includes("://") ? "URI" : isIP(name) === 0 ? "DNS" : "IP");
+    const entries = names.map((name) => `${kind(name)}:${name}`);
     extensions.push(`subjectAltName=${entries.join(",")}`);
   }
   return extensions;

@@ -250,6 +250,8 @@ export class PodWorker {
     if (this.endReason === "deleted") await this.reporter.flush();
     this.reporter.stop();
     await this.network?.remove();
+    // An object that changes while its Pod ends may still be on its way into a volume.
+    await this.volumes.settled();
     await rm(this.directory, { recursive: true, force: true });
     this.context.addresses.release(this.address);
     if (this.endReason === "deleted") await this.context.api.deletePod(this.pod);

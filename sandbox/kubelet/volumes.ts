@@ -37,6 +37,11 @@ export class PodVolumes {
     return new Map(volumes.map(({ name }) => [name, join(this.options.directory, name)]));
   }
 
+  /** Resolves when no update is under way. */
+  settled(): Promise<void> {
+    return this.last;
+  }
+
   /**
    * Brings every volume up to date; one call after another.
    * @throws VolumeError that names every volume that could not be filled; the others are up to date then, and what

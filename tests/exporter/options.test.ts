@@ -53,7 +53,7 @@ test("every problem at once, each with flag, value and what is allowed", () => {
       "--http-listen",
     ),
   ).toEqual([
-    "--inventory: must be one of --inventory-file, --otlp-listen, --http-listen, --drain-seconds, --max-message-bytes, --inventory-url, --inventory-token-file, --inventory-ca-file, --inventory-interval-seconds, --inventory-allow-http, --state-directory, --mesh",
+    "--inventory: must be one of --inventory-file, --otlp-listen, --http-listen, --drain-seconds, --max-message-bytes, --inventory-url, --inventory-token-file, --inventory-ca-file, --inventory-interval-seconds, --inventory-allow-http, --state-directory, --mesh, --otlp-tls-certificate-file, --otlp-tls-key-file, --otlp-tls-client-ca-file, --otlp-tls-client-names",
     '"x": must follow a flag; got it alone',
     '"y": must follow a flag; got it alone',
     "--http-listen: must have a value; got nothing",
@@ -147,4 +147,25 @@ describe("the management plane's inventory", () => {
       "--inventory-token-file: must come with --inventory-url; got it alone",
     ]);
   });
+});
+
+test("TLS needs all of its files, and names are a list", () => {
+  const files = ["--otlp-tls-certificate-file=a", "--otlp-tls-key-file=b", "--otlp-tls-client-ca-file=c"];
+  const expected = { certificateFile: "a", keyFile: "b", clientAuthorityFile: "c" };
+  const parse = (...args: string[]) => parseOptions(["--inventory-file=f", ...args]).otlpTls;
+  expect(parse()).toBeUndefined();
+  expect(parse(...files)).toEqual({ ...expected, clientNames: [] });
+  expect(parse(...files, "--otlp-tls-client-names=gateway.example,spiffe://x/ns/y/sa/z")).toEqual({
+    ...expected,
+    clientNames: ["gateway.example", "spiffe://x/ns/y/sa/z"],
+  });
+  const missing = (flag: string) =>
+    `--${flag}: must be a path when another --otlp-tls flag is given; got nothing`;
+  expect(problemsOf("--inventory-file=f", "--otlp-tls-key-file=b")).toEqual([
+    missing("otlp-tls-certificate-file"),
+    missing("otlp-tls-client-ca-file"),
+  ]);
+  expect(problemsOf("--inventory-file=f", ...files, "--otlp-tls-client-names=a,,b")).toEqual([
+    '--otlp-tls-client-names: must be names separated by commas; got "a,,b"',
+  ]);
 });

@@ -1,5 +1,5 @@
 import { Client, credentials } from "@grpc/grpc-js";
-import type { ClientOptions, ServiceError } from "@grpc/grpc-js";
+import type { ChannelCredentials, ClientOptions, ServiceError } from "@grpc/grpc-js";
 import protobuf from "protobufjs";
 import type { AccessRecordField } from "../../exporter/receive/fields";
 import { accessRecordFields } from "../../exporter/receive/fields";
@@ -103,8 +103,13 @@ export function accessRecord(
 export class OtlpClient {
   private readonly client: Client;
 
-  constructor(port: number, options: ClientOptions = {}) {
-    this.client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), options);
+  constructor(
+    port: number,
+    options: ClientOptions = {},
+    secure: ChannelCredentials = credentials.createInsecure(),
+    host = "127.0.0.1",
+  ) {
+    this.client = new Client(`${host}:${port}`, secure, options);
   }
 
   /** Sends bytes and gives the answer's bytes; rejects with gRPC's status. */
