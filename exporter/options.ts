@@ -20,6 +20,8 @@ export interface ExporterOptions {
   readonly drainSeconds: number;
   /** Largest message that is taken, in bytes after decompression. Default 4 MiB. */
   readonly maxMessageBytes: number;
+  /** Whether `/status` names the addresses of unknown callers; when not, none are kept at all. Default true. */
+  readonly statusAddresses: boolean;
 }
 
 /** Flags that cannot be used; the message lists every problem, one a line. */
@@ -34,7 +36,7 @@ export class OptionsError extends Error {
 /** The flags in short. */
 export const usage = [
   "Usage: exporter --inventory-file <path> [--otlp-listen <address:port>] [--http-listen <address:port>]",
-  "                [--drain-seconds <0-3600>] [--max-message-bytes <1024-67108864>]",
+  "                [--drain-seconds <0-3600>] [--max-message-bytes <1024-67108864>] [--status-addresses <on|off>]",
 ].join("\n");
 
 const defaults = {
@@ -42,9 +44,17 @@ const defaults = {
   "http-listen": "[::]:9464",
   "drain-seconds": "35",
   "max-message-bytes": String(4 * 1024 * 1024),
+  "status-addresses": "on",
 } as const;
 
-const flags = ["inventory-file", "otlp-listen", "http-listen", "drain-seconds", "max-message-bytes"] as const;
+const flags = [
+  "inventory-file",
+  "otlp-listen",
+  "http-listen",
+  "drain-seconds",
+  "max-message-bytes",
+  "status-addresses",
+] as const;
 type Flag = (typeof flags)[number];
 
 /**
@@ -69,6 +79,7 @@ export function parseOptions(args: readonly string[]): ExporterOptions {
       64 * 1024 * 1024,
       problems,
     ),
+    statusAddresses: readSwitch("status-addresses", valueOf("status-addresses"), problems),
   };
   const { otlpListen, httpListen } = options;
   if (otlpListen.port !== 0 && otlpListen.port === httpListen.port && otlpListen.host === httpListen.host) {
@@ -119,4 +130,9 @@ function readInteger(flag: Flag, text: string, least: number, most: number, prob
   if (value >= least && value <= most) return value;
   problems.push(`--${flag}: must be a whole number from ${least} to ${most}; got "${text}"`);
   return least;
+}
+
+function readSwitch(flag: Flag, text: string, problems: string[]): boolean {
+  if (text !== "on" && text !== "off") problems.push(`--${flag}: must be on or off; got "${text}"`);
+  return text === "on";
 }

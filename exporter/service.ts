@@ -10,13 +10,15 @@ import type { ExporterOptions } from "./options";
 import type { BatchHandler } from "./receive/server";
 import { OtlpReceiver } from "./receive/server";
 import { MetricsServer } from "./serve/http";
+import { StatusReader } from "./serve/status";
 import { version } from "./version";
 
 /** The whole exporter: an inventory, a receiver and a metrics server around one set of measurements. */
 export class ExporterService {
   /** The counts, for tests and tools in the same process. */
-  readonly measurements = new Measurements();
-  private readonly health = new ExporterHealth(this.measurements);
+  readonly measurements: Measurements;
+  private readonly health: ExporterHealth;
+  private readonly statusReader: StatusReader;
   private readonly inventory: InventorySource;
   private metricsServer: MetricsServer | undefined;
   private receiver: OtlpReceiver | undefined;
@@ -27,6 +29,9 @@ export class ExporterService {
     private readonly options: ExporterOptions,
     private readonly log: Log,
   ) {
+    this.measurements = new Measurements({ followStrangers: options.statusAddresses });
+    this.health = new ExporterHealth(this.measurements);
+    this.statusReader = new StatusReader(this.health.registry, this.measurements);
     this.inventory = new FileSource({ path: options.inventoryFile });
   }
 
@@ -86,7 +91,11 @@ export class ExporterService {
     this.health.watchProcess();
     this.metricsServer = await MetricsServer.start({
       listen: await resolveEverywhere(options.httpListen, log),
-      content: { metrics: () => this.renderMetrics(), notReady: () => this.notReady() },
+      content: {
+        metrics: () => this.renderMetrics(),
+        notReady: () => this.notReady(),
+        status: () => this.statusReader.read(this.notReady()),
+      },
     });
     this.health.watchSource(this.inventory.name);
     await this.inventory.start(this.createInventoryListener());
@@ -122,6 +131,7 @@ export class ExporterService {
       failed: (error) => {
         failing = true;
         health.inventoryFailed(source.name);
+        this.statusReader.noteProblem(source.name, error);
         const kept = this.inventoryLoaded ? "the last good one" : "none";
         log.error("inventory not usable", { kept, problem: error.message });
       },

@@ -6,6 +6,7 @@ import { endpointIndex } from "./endpoint";
 import { boundedCode, methodIndex, outcomeOf } from "./outcome";
 import type { CheckedField } from "./tally";
 import { Tally } from "./tally";
+import { TopTalkers } from "./topTalkers";
 import { VpsSeries } from "./vpsSeries";
 
 /** Longest duration that is believed: a day. More is a broken clock or a forged record. */
@@ -28,8 +29,15 @@ export class Measurements {
   readonly unknown = new VpsSeries(unknownName, unknownName);
   /** Counts about the records themselves. */
   readonly tally = new Tally();
+  /** Who the unknown callers are, as far as a bounded list can tell; undefined when nobody may know. */
+  readonly strangers: TopTalkers | undefined;
   private measured: readonly MeasuredVps[] = [];
   private directory: Directory<VpsSeries> = new Directory({ source: "", vps: [] }, () => this.unknown);
+
+  /** @param followStrangers whether the most frequent unknown addresses are kept. Default true. */
+  constructor({ followStrangers = true }: { readonly followStrangers?: boolean } = {}) {
+    if (followStrangers) this.strangers = new TopTalkers();
+  }
 
   /** The VPSes of the inventory in force, in its order. The list is never changed, only replaced. */
   get fleet(): readonly MeasuredVps[] {
@@ -60,7 +68,10 @@ export class Measurements {
     const caller = this.directory.identify(record.clientAddress, record.nodeId);
     const series = caller.known ? caller.value : this.unknown;
     tally.counted += 1;
-    if (!caller.known) tally.unknown[caller.reason] += 1;
+    if (!caller.known) {
+      tally.unknown[caller.reason] += 1;
+      this.strangers?.add(record.clientAddress, nowSeconds);
+    }
     if (caller.nodeIdMismatch) series.nodeIdMismatches += 1;
 
     const endpoint = endpointIndex(record.path);

@@ -11,6 +11,8 @@ import { writeMetrics } from "./metrics";
 export interface HttpContent {
   /** The whole exposition, in pieces. */
   metrics(): AsyncIterable<string>;
+  /** What `/status` shows as JSON: see `status.ts`. */
+  status(): Promise<unknown>;
   /** What keeps the exporter from being ready; empty when it is. */
   notReady(): readonly string[];
 }
@@ -81,6 +83,7 @@ function createRoutes(content: HttpContent): ReadonlyMap<string, Route> {
       },
     ],
     ["/metrics", (request, response) => writeMetrics(request, response, content.metrics())],
+    ["/status", async (_request, response) => sendJson(response, await content.status())],
   ]);
 }
 
@@ -110,6 +113,17 @@ function sendText(response: ServerResponse, code: number, text: string): void {
   response.writeHead(code, {
     "Content-Type": "text/plain; charset=utf-8",
     "Content-Length": Buffer.byteLength(text),
+  });
+  response.end(text);
+}
+
+/** Indented: people read it. */
+function sendJson(response: ServerResponse, value: unknown): void {
+  const text = `${JSON.stringify(value, undefined, 2)}\n`;
+  response.writeHead(200, {
+    "Content-Type": "application/json; charset=utf-8",
+    "Content-Length": Buffer.byteLength(text),
+    "Cache-Control": "no-store",
   });
   response.end(text);
 }

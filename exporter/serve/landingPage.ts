@@ -10,6 +10,7 @@ export const landingPage = `<!doctype html>
 <li><a href="/metrics">/metrics</a>: requests of each VPS, and the exporter's own figures</li>
 <li><a href="/healthz">/healthz</a>: whether the process is alive</li>
 <li><a href="/readyz">/readyz</a>: whether it takes records</li>
+<li><a href="/status">/status</a>: the inventory, what arrives, and who the unknown callers are</li>
 </ul>
 </body>
 </html>

@@ -13,7 +13,7 @@ import type { Outcome } from "./subject";
 /** What the exporter must make of a message. */
 export interface Expectation {
   readonly outcome: Outcome;
-  /** A tag or length has more than 32 bits, or a number more than 64: to refuse it, or to read it otherwise, is right, too. */
+  /** A tag or length has more than 32 bits, or a number more than 64 or no end: to refuse it, or to read it otherwise, is right, too. */
   readonly doubtful: boolean;
 }
 
@@ -108,7 +108,8 @@ class ReferenceReader {
         else record[name] = /^[0-9]{1,15}$/.test(text) ? Number(text) : Number.NaN;
       } else if (kind.number === 3 && kind.wireType === varint) {
         const raw = this.varint(kind.start, kind.end).value;
-        if (raw >= 2n ** 64n) this.doubtful = true;
+        // Just below 2^63, a double rounds up to what is no positive number of 64 bits any more.
+        if (raw >= 2n ** 64n || (raw < 2n ** 63n && Number(raw) === 2 ** 63)) this.doubtful = true;
         const number = BigInt.asIntN(64, raw);
         if (numberFields.includes(name)) record[name] = number < 0n ? Number.NaN : Number(number);
         else record[name] = number < 0n ? "" : String(Number(number));
@@ -158,8 +159,9 @@ class ReferenceReader {
       const byte = this.message[at] ?? 0;
       value |= BigInt(byte & 0x7f) << BigInt(7 * (at - start));
       if (byte < 0x80) return { value, bytes: at - start + 1 };
-      if (at - start > 20) this.doubtful = true;
     }
+    // Some readers look at no more than ten bytes of a number.
+    if (end - start > 5) this.doubtful = true;
     throw new Refusal("malformed");
   }
 }
