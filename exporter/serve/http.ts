@@ -10,7 +10,7 @@ import { writeMetrics } from "./metrics";
 /** What the server shows. */
 export interface HttpContent {
   /** The whole exposition, in pieces. */
-  metrics(): AsyncIterable<string>;
+  metrics(): AsyncIterable<string | Uint8Array>;
   /** What `/status` shows as JSON: see `status.ts`. */
   status(): Promise<unknown>;
   /** What keeps the exporter from being ready; empty when it is. */

@@ -1,7 +1,6 @@
 import { accessRecordFields } from "../../exporter/receive/fields";
 import type { AccessRecordField } from "../../exporter/receive/fields";
 import type { AccessRecord } from "../../exporter/receive/record";
-import { emptyRecord } from "../../exporter/receive/record";
 import { requestType } from "../exporter/otlp";
 import type { Outcome } from "./subject";
 
@@ -43,7 +42,17 @@ function toRecord({
   timeUnixNano = "0",
   attributes,
 }: DecodedRequest["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]) {
-  const record: AccessRecord = emptyRecord();
+  const record: { -readonly [Field in keyof AccessRecord]: AccessRecord[Field] } = {
+    timeSeconds: undefined,
+    clientAddress: "",
+    method: "",
+    path: "",
+    nodeId: "",
+    code: undefined,
+    durationMilliseconds: undefined,
+    requestBytes: undefined,
+    responseBytes: undefined,
+  };
   let ours = false;
   if (timeUnixNano !== "0") record.timeSeconds = Number(timeUnixNano) / 1e9;
   for (const { key, value } of attributes) {
