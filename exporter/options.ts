@@ -40,6 +40,8 @@ export interface ExporterOptions {
   readonly mesh?: MeshSettings | undefined;
   /** Default: plain text. */
   readonly otlpTls: OtlpTlsOptions | undefined;
+  /** Whether `/status` names the addresses of unknown callers; when not, none are kept at all. Default true. */
+  readonly statusAddresses: boolean;
 }
 
 /** Flags that cannot be used; the message lists every problem, one a line. */
@@ -59,7 +61,7 @@ export const usage = [
   "                 [--inventory-interval-seconds <5-3600>] [--inventory-allow-http <true|false>]",
   "                 [--state-directory <path>]]",
   "                [--otlp-tls-certificate-file <path> --otlp-tls-key-file <path> --otlp-tls-client-ca-file <path>",
-  "                 [--otlp-tls-client-names <name,name>]]",
+  "                 [--otlp-tls-client-names <name,name>]] [--status-addresses <on|off>]",
 ].join("\n");
 
 const defaults = {
@@ -67,6 +69,7 @@ const defaults = {
   "http-listen": "[::]:9464",
   "drain-seconds": "35",
   "max-message-bytes": String(4 * 1024 * 1024),
+  "status-addresses": "on",
 } as const;
 
 const tlsFileFlags = ["otlp-tls-certificate-file", "otlp-tls-key-file", "otlp-tls-client-ca-file"] as const;
@@ -80,6 +83,7 @@ const flags = [
   "mesh",
   ...tlsFileFlags,
   "otlp-tls-client-names",
+  "status-addresses",
 ] as const;
 type Flag = (typeof flags)[number];
 
@@ -112,6 +116,7 @@ export function parseOptions(args: readonly string[]): ExporterOptions {
     ),
     mesh: readMesh(values.get("mesh"), problems),
     otlpTls: readTls(values, problems),
+    statusAddresses: readSwitch("status-addresses", valueOf("status-addresses"), problems),
   };
   const { otlpListen, httpListen } = options;
   if (otlpListen.port !== 0 && otlpListen.port === httpListen.port && otlpListen.host === httpListen.host) {
@@ -186,4 +191,9 @@ function readInteger(flag: Flag, text: string, least: number, most: number, prob
   if (value >= least && value <= most) return value;
   problems.push(`--${flag}: must be a whole number from ${least} to ${most}; got "${text}"`);
   return least;
+}
+
+function readSwitch(flag: Flag, text: string, problems: string[]): boolean {
+  if (text !== "on" && text !== "off") problems.push(`--${flag}: must be on or off; got "${text}"`);
+  return text === "on";
 }

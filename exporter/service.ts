@@ -17,13 +17,15 @@ import type { BatchHandler } from "./receive/server";
 import { OtlpReceiver } from "./receive/server";
 import type { TlsSettings } from "./receive/tls";
 import { MetricsServer } from "./serve/http";
+import { StatusReader } from "./serve/status";
 import { version } from "./version";
 
 /** The whole exporter: an inventory, a receiver and a metrics server around one set of measurements. */
 export class ExporterService {
   /** The counts, for tests and tools in the same process. */
-  readonly measurements = new Measurements();
-  private readonly health = new ExporterHealth(this.measurements);
+  readonly measurements: Measurements;
+  private readonly health: ExporterHealth;
+  private readonly statusReader: StatusReader;
   private readonly sources: readonly InventorySource[];
   private readonly inventory: FleetInventory;
   private metricsServer: MetricsServer | undefined;
@@ -35,6 +37,9 @@ export class ExporterService {
     private readonly options: ExporterOptions,
     private readonly log: Log,
   ) {
+    this.measurements = new Measurements({ followStrangers: options.statusAddresses });
+    this.health = new ExporterHealth(this.measurements);
+    this.statusReader = new StatusReader(this.health.registry, this.measurements);
     const { inventoryFile: path, httpInventory } = options;
     this.sources = [
       ...(path === undefined ? [] : [new FileSource({ path })]),
@@ -105,6 +110,7 @@ export class ExporterService {
         metrics: () => this.renderMetrics(),
         notReady: () => this.notReady(),
         ...(options.mesh === undefined ? {} : { mesh: this.meshRenderer(options.mesh) }),
+        status: () => this.statusReader.read(this.notReady()),
       },
     });
     for (const { name } of this.sources) this.health.watchSource(name);
@@ -178,6 +184,7 @@ export class ExporterService {
       failed: (source, error) => {
         failing.add(source);
         health.inventoryFailed(source.name);
+        this.statusReader.noteProblem(source.name, error);
         const kept = this.inventory.loaded ? "the last good one" : "none";
         log.error("inventory not usable", { source: source.name, kept, problem: error.message });
       },

@@ -9,6 +9,7 @@ import { boundedCode, methodIndex, methods, outcomeOf } from "./outcome";
 import { SeriesTable } from "./seriesTable";
 import type { CheckedField } from "./tally";
 import { Tally } from "./tally";
+import { TopTalkers } from "./topTalkers";
 import { VpsSeries } from "./vpsSeries";
 
 /** Longest duration that is believed: a day. More is a broken clock or a forged record. */
@@ -47,9 +48,16 @@ interface Fleet {
 export class Measurements {
   /** Counts about the records themselves. */
   readonly tally = new Tally();
+  /** Who the unknown callers are, as far as a bounded list can tell; undefined when nobody may know. */
+  readonly strangers: TopTalkers | undefined;
   private current = createFleet({ source: "", vps: [] }, undefined);
   /** Endpoint and method of known calls, as `endpoint * methods.length + method`. */
   private readonly calls = new PairTable(rememberedCalls);
+
+  /** @param followStrangers whether the most frequent unknown addresses are kept. Default true. */
+  constructor({ followStrangers = true }: { readonly followStrangers?: boolean } = {}) {
+    if (followStrangers) this.strangers = new TopTalkers();
+  }
 
   /** Counts of all callers outside the inventory; one bucket, whatever they send. Replaced with the inventory. */
   get unknown(): VpsSeries {
@@ -81,7 +89,7 @@ export class Measurements {
   private countRecord(batch: Batch, record: number, nowSeconds: number): void {
     const { table } = this.current;
     const { numbers } = batch;
-    const row = this.identify(batch, record);
+    const row = this.identify(batch, record, nowSeconds);
     const call = this.recogniseCall(batch, record);
     const endpoint = Math.floor(call / methods.length);
 
@@ -107,7 +115,7 @@ export class Measurements {
   }
 
   /** The row of the record's caller. */
-  private identify(batch: Batch, record: number): number {
+  private identify(batch: Batch, record: number, nowSeconds: number): number {
     const { callers, directory, table } = this.current;
     const { ranges, view } = batch;
     const at = record * textFields.length * 2;
@@ -127,8 +135,10 @@ export class Measurements {
     const row = caller.known ? caller.value : unknownRow;
     if (caller.nodeIdMismatch) table.countMismatch(row);
     // Unknown callers do not enter: whoever floods with addresses pushes nobody out.
-    if (!caller.known) this.tally.unknown[caller.reason] += 1;
-    else if (inMessage) {
+    if (!caller.known) {
+      this.tally.unknown[caller.reason] += 1;
+      this.strangers?.add(address, nowSeconds);
+    } else if (inMessage) {
       callers.set(
         view,
         addressStart,

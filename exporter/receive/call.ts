@@ -7,6 +7,8 @@ import { GrpcError, grpcStatus, prefixLength } from "./grpc";
 export interface HeldBytes {
   now: number;
   readonly limit: number;
+  /** Called whenever there are more than `limit`; makes room. */
+  readonly exceeded: () => void;
 }
 
 /** Settings of a `UnaryCall`. */
@@ -42,6 +44,11 @@ export class UnaryCall {
     return this.over;
   }
 
+  /** Bytes held for it. */
+  get heldBytes(): number {
+    return this.length;
+  }
+
   /** Ends the wait for more: the pieces that still come are dropped. */
   fail(error: GrpcError): void {
     if (this.over) return;
@@ -57,8 +64,7 @@ export class UnaryCall {
     held.now += piece.length;
     // What comes is counted, whatever length the sender announced.
     if (this.length > maxMessageBytes + prefixLength) this.fail(this.tooLarge());
-    else if (held.now > held.limit)
-      this.fail(new GrpcError(grpcStatus.unavailable, "too much is under way; try again"));
+    else if (held.now > held.limit) held.exceeded();
   }
 
   private finish(): void {

@@ -1,6 +1,7 @@
 import type {
   Http2SecureServer,
   Http2Server,
+  Http2Session,
   IncomingHttpHeaders,
   ServerHttp2Session,
   ServerHttp2Stream,
@@ -11,11 +12,14 @@ import { toError } from "../error";
 import { ListenError } from "../listen";
 import type { ListenAddress } from "../options";
 import type { Batch } from "./batch";
+import type { HeldBytes } from "./call";
 import { UnaryCall } from "./call";
 import type { Certificates } from "./certificates";
 import type { BatchFault } from "./decode";
 import { BatchError, decodeBatch } from "./decode";
+import { Connections } from "./connections";
 import { answer, fail, GrpcError, grpcStatus, refuseContentType } from "./grpc";
+import { limits } from "./limits";
 import { RecentBatches } from "./recentBatches";
 import { createTlsServer, renewCertificates, type TlsSettings } from "./tls";
 
@@ -44,22 +48,11 @@ export interface OtlpReceiverSettings {
   readonly tls?: TlsSettings | undefined;
 }
 
-/** Calls at one time on one connection. Envoy has one or two under way for each worker. */
-const maxConcurrentStreams = 128;
-/** A gateway has one connection per worker. */
-const maxConnections = 1_024;
 /** Bytes that may be under way without an answer: larger windows, fewer window updates to send. */
 const streamWindowBytes = 1024 * 1024;
 const connectionWindowBytes = 4 * 1024 * 1024;
-/** Mebibytes that the HTTP/2 layer may hold for one connection. */
-const sessionMemoryMebibytes = 64;
-/** Bytes of messages that have begun and not ended, over all connections; whoever comes then has to come again. */
-const maxHeldBytes = 64 * 1024 * 1024;
-/** Finds connections whose other end is gone without a word. */
-const keepaliveMilliseconds = 60_000;
-const keepaliveTimeoutMilliseconds = 20_000;
-/** How long a call may take to send its message. */
-const callTimeoutMilliseconds = 30_000;
+/** How often slow calls and idle connections are looked for. */
+const sweepMilliseconds = 1_000;
 /** How long a drain waits until every sender has heard of it. */
 const goodbyeMilliseconds = 1_000;
 /** A GOAWAY with it says "no new calls, please" without refusing those on the way (RFC 9113, 6.8). */
@@ -70,9 +63,16 @@ const lastStreamOfAll = 2 ** 31 - 1;
  * `docs/decisions/own-grpc-server.md` says why there is no gRPC library here.
  */
 export class OtlpReceiver {
-  private readonly sessions = new Set<ServerHttp2Session>();
+  private readonly connections = new Connections<Http2Session>(
+    limits.connections,
+    limits.firstMessageMilliseconds,
+  );
   private readonly calls = new Map<UnaryCall, number>();
-  private readonly held = { now: 0, limit: maxHeldBytes };
+  private readonly held: HeldBytes = {
+    now: 0,
+    limit: limits.heldBytes,
+    exceeded: () => this.endOldestCall(),
+  };
   private readonly recent = new RecentBatches();
   private readonly sweep: NodeJS.Timeout;
   private draining = false;
@@ -85,8 +85,7 @@ export class OtlpReceiver {
     server.on("stream", (stream, headers) => this.serve(stream, headers));
     // Bytes that are no HTTP/2 end the connection, and nobody needs to hear of it.
     server.on("sessionError", () => undefined);
-    server.maxConnections = maxConnections;
-    this.sweep = setInterval(() => this.endSlowCalls(), callTimeoutMilliseconds / 10).unref();
+    this.sweep = setInterval(() => this.sweepAway(), sweepMilliseconds).unref();
   }
 
   /** @throws ListenError when the port cannot be had. */
@@ -114,10 +113,10 @@ export class OtlpReceiver {
   async drain(): Promise<void> {
     this.draining = true;
     // First the word, then the end: calls that were sent before it arrived are still served.
-    await Promise.all([...this.sessions].map(sayGoodbye));
+    await Promise.all([...this.connections.all].map(sayGoodbye));
     await new Promise<void>((resolve) => {
       this.server.close(() => resolve());
-      for (const session of this.sessions) session.close();
+      for (const session of this.connections.all) session.close();
     });
     clearInterval(this.sweep);
   }
@@ -127,7 +126,7 @@ export class OtlpReceiver {
     this.draining = true;
     clearInterval(this.sweep);
     this.server.close();
-    for (const session of this.sessions) session.destroy();
+    for (const session of [...this.connections.all]) session.destroy();
   }
 
   private bind(listen: ListenAddress): Promise<void> {
@@ -149,17 +148,17 @@ export class OtlpReceiver {
   private watchSession(session: ServerHttp2Session): void {
     // TLS has turned it away already.
     if (session.destroyed) return;
-    this.sessions.add(session);
+    this.connections.add(session, performance.now());
     session.on("error", () => undefined);
     session.setLocalWindowSize(connectionWindowBytes);
     const keepalive = setInterval(() => {
-      const timeout = setTimeout(() => session.destroy(), keepaliveTimeoutMilliseconds).unref();
+      const timeout = setTimeout(() => session.destroy(), limits.keepaliveAnswerMilliseconds).unref();
       const alive = () => clearTimeout(timeout);
       if (session.destroyed || !session.ping(alive)) alive();
-    }, keepaliveMilliseconds).unref();
+    }, limits.keepaliveMilliseconds).unref();
     session.once("close", () => {
       clearInterval(keepalive);
-      this.sessions.delete(session);
+      this.connections.remove(session);
     });
     if (this.draining) session.close();
   }
@@ -179,7 +178,10 @@ export class OtlpReceiver {
     const call = new UnaryCall(stream, headers, {
       maxMessageBytes,
       held: this.held,
-      received: (message) => this.takeBatch(message, stream),
+      received: (message) => {
+        if (stream.session !== undefined) this.connections.noteMessage(stream.session, performance.now());
+        this.takeBatch(message, stream);
+      },
       failed: (error) => {
         handler.reject("incomplete");
         fail(stream, error);
@@ -212,21 +214,32 @@ export class OtlpReceiver {
     }
   }
 
-  private endSlowCalls(): void {
-    const oldest = performance.now() - callTimeoutMilliseconds;
+  private sweepAway(): void {
+    const now = performance.now();
     for (const [call, begun] of this.calls) {
-      if (begun < oldest) call.fail(new GrpcError(grpcStatus.unavailable, "the message took too long"));
+      if (begun < now - limits.callMilliseconds)
+        call.fail(new GrpcError(grpcStatus.unavailable, "the message took too long"));
+    }
+    this.connections.endIdle(now);
+  }
+
+  /** Too much is under way: the call that has been at it for longest goes, which is never that of a sender at work. */
+  private endOldestCall(): void {
+    for (const call of this.calls.keys()) {
+      if (call.isOver || call.heldBytes === 0) continue;
+      call.fail(new GrpcError(grpcStatus.unavailable, "too much is under way; try again"));
+      return;
     }
   }
 }
 
 function createHttp2Server(tls: TlsSettings | undefined): Http2Server | Http2SecureServer {
   const options = {
-    maxSessionMemory: sessionMemoryMebibytes,
+    maxSessionMemory: limits.sessionMemoryMebibytes,
     settings: {
-      maxConcurrentStreams,
+      maxConcurrentStreams: limits.concurrentStreams,
       initialWindowSize: streamWindowBytes,
-      maxHeaderListSize: 16 * 1024,
+      maxHeaderListSize: limits.headerBytes,
       enablePush: false,
     },
   };
@@ -234,7 +247,7 @@ function createHttp2Server(tls: TlsSettings | undefined): Http2Server | Http2Sec
 }
 
 /** Tells the other end to begin no new call, and waits until it has heard. */
-function sayGoodbye(session: ServerHttp2Session): Promise<void> {
+function sayGoodbye(session: Http2Session): Promise<void> {
   return new Promise((resolve) => {
     const giveUp = setTimeout(resolve, goodbyeMilliseconds);
     const heard = () => {

@@ -13,6 +13,8 @@ export interface HttpContent {
   metrics(): AsyncIterable<string | Uint8Array>;
   /** The series for Kiali, in pieces; absent when they are not wanted. */
   readonly mesh?: () => AsyncIterable<string | Uint8Array>;
+  /** What `/status` shows as JSON: see `status.ts`. */
+  status(): Promise<unknown>;
   /** What keeps the exporter from being ready; empty when it is. */
   notReady(): readonly string[];
 }
@@ -92,6 +94,7 @@ function createRoutes(content: HttpContent): ReadonlyMap<string, Route> {
       },
     ],
     ["/metrics", (request, response) => writeMetrics(request, response, content.metrics())],
+    ["/status", async (_request, response) => sendJson(response, await content.status())],
   ]);
 }
 
@@ -121,6 +124,17 @@ function sendText(response: ServerResponse, code: number, text: string): void {
   response.writeHead(code, {
     "Content-Type": "text/plain; charset=utf-8",
     "Content-Length": Buffer.byteLength(text),
+  });
+  response.end(text);
+}
+
+/** Indented: people read it. */
+function sendJson(response: ServerResponse, value: unknown): void {
+  const text = `${JSON.stringify(value, undefined, 2)}\n`;
+  response.writeHead(200, {
+    "Content-Type": "application/json; charset=utf-8",
+    "Content-Length": Buffer.byteLength(text),
+    "Cache-Control": "no-store",
   });
   response.end(text);
 }

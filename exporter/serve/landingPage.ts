@@ -11,6 +11,7 @@ export const landingPage = `<!doctype html>
 <li><a href="/metrics/mesh">/metrics/mesh</a>: the same counts as Kiali draws them, where that is switched on</li>
 <li><a href="/healthz">/healthz</a>: whether the process is alive</li>
 <li><a href="/readyz">/readyz</a>: whether it takes records</li>
+<li><a href="/status">/status</a>: the inventory, what arrives, and who the unknown callers are</li>
 </ul>
 </body>
 </html>

@@ -17,6 +17,7 @@ beforeEach(async () => {
     listen: { host: "127.0.0.1", port: 0 },
     content: {
       notReady: () => reasons,
+      status: async () => ({ version: "x", list: [1] }),
       metrics: async function* () {
         for (const [index, piece] of pieces.entries()) {
           if (index >= failAfter) throw new Error("s3cr3t");
@@ -69,6 +70,7 @@ test("/metrics/mesh is there only when it is wanted, and compressed like the res
   expect((await ask("/metrics/mesh")).code).toBe(404);
   const content = {
     notReady: () => [],
+    status: () => Promise.resolve({}),
     metrics: async function* () {},
     mesh: async function* () {
       yield* pieces;
@@ -115,22 +117,35 @@ test("/healthz is about the process, /readyz about the work", async () => {
   expect((await ask("/readyz")).code).toBe(200);
 });
 
+test("/status is JSON that nobody keeps", async () => {
+  const { code, headers, body } = await ask("/status");
+  expect([code, headers["content-type"], headers["cache-control"]]).toEqual([
+    200,
+    "application/json; charset=utf-8",
+    "no-store",
+  ]);
+  expect(JSON.parse(body.toString())).toEqual({ version: "x", list: [1] });
+});
+
 test("/ lists the paths, and allows nothing else in the page", async () => {
   const page = await ask("/");
-  for (const path of ["/metrics", "/healthz", "/readyz"])
+  for (const path of ["/metrics", "/status", "/healthz", "/readyz"])
     expect(page.body.toString()).toContain(`href="${path}"`);
   expect(page.headers["content-security-policy"]).toMatch(/^default-src 'none';/);
 });
 
-test.each(["/", "/metrics", "/healthz", "/readyz"])("HEAD %s has headers and no body", async (path) => {
-  const head = await ask(path, "HEAD");
-  const get = await ask(path);
-  expect([head.code, head.headers["content-type"], head.body.length]).toEqual([
-    200,
-    get.headers["content-type"],
-    0,
-  ]);
-});
+test.each(["/", "/metrics", "/status", "/healthz", "/readyz"])(
+  "HEAD %s has headers and no body",
+  async (path) => {
+    const head = await ask(path, "HEAD");
+    const get = await ask(path);
+    expect([head.code, head.headers["content-type"], head.body.length]).toEqual([
+      200,
+      get.headers["content-type"],
+      0,
+    ]);
+  },
+);
 
 test.each(["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])("%s is not allowed", async (method) => {
   const answer = await ask("/metrics", method);
@@ -169,7 +184,7 @@ test("a scraper that goes away in the middle does no harm", async () => {
 });
 
 test("a port that is taken is an error with the address in it", async () => {
-  const content = { notReady: () => [], metrics: async function* () {} };
+  const content = { notReady: () => [], status: async () => ({}), metrics: async function* () {} };
   const second = MetricsServer.start({ listen: { host: "127.0.0.1", port: server.port }, content });
   await expect(second).rejects.toThrow(
     `Cannot listen on 127.0.0.1:${server.port} for HTTP: listen EADDRINUSE`,

@@ -17,6 +17,7 @@ test("defaults", () => {
     httpListen: { host: "::", port: 9464 },
     drainSeconds: 35,
     maxMessageBytes: 4_194_304,
+    statusAddresses: true,
   });
 });
 
@@ -29,6 +30,7 @@ test("every flag, in both spellings", () => {
     "--drain-seconds=0",
     "--max-message-bytes",
     "1024",
+    "--status-addresses=off",
   ];
   expect(parseOptions(args)).toEqual({
     inventoryFile: "a=b",
@@ -36,6 +38,7 @@ test("every flag, in both spellings", () => {
     httpListen: { host: "::1", port: 80 },
     drainSeconds: 0,
     maxMessageBytes: 1_024,
+    statusAddresses: false,
   });
 });
 
@@ -53,7 +56,7 @@ test("every problem at once, each with flag, value and what is allowed", () => {
       "--http-listen",
     ),
   ).toEqual([
-    "--inventory: must be one of --inventory-file, --otlp-listen, --http-listen, --drain-seconds, --max-message-bytes, --inventory-url, --inventory-token-file, --inventory-ca-file, --inventory-interval-seconds, --inventory-allow-http, --state-directory, --mesh, --otlp-tls-certificate-file, --otlp-tls-key-file, --otlp-tls-client-ca-file, --otlp-tls-client-names",
+    "--inventory: must be one of --inventory-file, --otlp-listen, --http-listen, --drain-seconds, --max-message-bytes, --inventory-url, --inventory-token-file, --inventory-ca-file, --inventory-interval-seconds, --inventory-allow-http, --state-directory, --mesh, --otlp-tls-certificate-file, --otlp-tls-key-file, --otlp-tls-client-ca-file, --otlp-tls-client-names, --status-addresses",
     '"x": must follow a flag; got it alone',
     '"y": must follow a flag; got it alone',
     "--http-listen: must have a value; got nothing",
@@ -74,6 +77,7 @@ test.each([
   ["--drain-seconds", "3601"],
   ["--drain-seconds", "1.5"],
   ["--max-message-bytes", "1023"],
+  ["--status-addresses", "yes"],
   ["-x", "1"],
 ])("%s %j is refused", (flag, value) => {
   expect(problemsOf("--inventory-file", "f", `${flag}=${value}`).length).toBeGreaterThan(0);

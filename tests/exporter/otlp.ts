@@ -30,7 +30,8 @@ message ArrayValue { repeated AnyValue values = 1; }
 message KeyValueList { repeated KeyValue values = 1; }
 `;
 const { root } = protobuf.parse(definition);
-const requestType = root.lookupType("ExportLogsServiceRequest");
+/** The request, for those who decode it with protobufjs. */
+export const requestType = root.lookupType("ExportLogsServiceRequest");
 const responseType = root.lookupType("ExportLogsServiceResponse");
 
 /** An OTLP value as protobufjs takes it. */

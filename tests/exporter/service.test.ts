@@ -308,9 +308,11 @@ exporterTest(
     await client.failure(Buffer.alloc(0), `/${secret}/${secret}`);
     await fetch(`http://127.0.0.1:${httpPort}/${secret}?token=${secret}`, { headers: { [secret]: secret } });
     const pages = await Promise.all(
-      ["/", "/metrics", "/readyz", `/metrics?token=${secret}`, `/${secret}`].map((path) => running.get(path)),
+      ["/", "/metrics", "/status", "/readyz", `/metrics?token=${secret}`, `/${secret}`].map((path) =>
+        running.get(path),
+      ),
     );
-    expect(pages.map(({ code }) => code)).toEqual([200, 200, 200, 200, 404]);
+    expect(pages.map(({ code }) => code)).toEqual([200, 200, 200, 200, 200, 404]);
     running.signal("SIGTERM");
     expect(await running.exited).toBe(0);
     expect(running.events.length).toBeGreaterThan(2);
