@@ -51,11 +51,17 @@ export interface ConfigSource {
 export function readConfig(): Config {
   return parseConfig({
     values: pulumi.runtime.allConfig(),
-    isSecret: pulumi.runtime.isConfigSecret,
+    isSecret,
     project: pulumi.getProject(),
     stack: pulumi.getStack(),
     directory: __dirname,
   });
+}
+
+/** The SDK has this function, but leaves it out of its types. */
+function isSecret(key: string): boolean {
+  const ask: unknown = Reflect.get(pulumi.runtime, "isConfigSecret");
+  return typeof ask === "function" && Reflect.apply(ask, undefined, [key]) === true;
 }
 
 /**

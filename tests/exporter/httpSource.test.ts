@@ -51,7 +51,7 @@ async function start(settings: Partial<HttpSourceSettings> = {}): Promise<void> 
       tokenFile: join(folder, "token"),
       stateDirectory: join(folder, "state"),
       intervalSeconds: 0.03,
-      timeoutMilliseconds: 500,
+      timeoutMilliseconds: 5_000,
       ...settings,
     },
     createLog((line) => logged.push(line)),
@@ -250,7 +250,7 @@ test("a server that takes the connection and says nothing", async () => {
   await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
   const bound = silent.address();
   const port = typeof bound === "object" && bound !== null ? bound.port : 0;
-  await start({ url: new URL(`https://127.0.0.1:${port}/`) });
+  await start({ url: new URL(`https://127.0.0.1:${port}/`), timeoutMilliseconds: 500 });
   await hears(/no complete answer within 0\.5 s$/);
   source?.stop();
   silent.close();
