@@ -1,7 +1,7 @@
 # Everything a person or CI runs. Each target does the set-up that it needs; downloads and builds go to .parts/
 # (or to VPSIGHT_PARTS_DIR, which several clones can share), npm's packages to node_modules/.
 .DEFAULT_GOAL := help
-.PHONY: help sandbox sandbox-once kiali-check test check setup generate lint types unit format
+.PHONY: help sandbox sandbox-once kiali-check kiali-scale test check setup generate lint types unit format
 
 # node.sh prints where a fit Node is, and brings one when the machine's own is too old.
 with_node = PATH="$$(sh sandbox/parts/node.sh):$$PATH"
@@ -18,8 +18,11 @@ sandbox: setup ## The whole platform on this machine, with a live table of the f
 sandbox-once: setup ## The same, bounded: a fixed scenario, then every request is accounted for; exit 0 or 1
 	@$(typescript) sandbox/main.ts once
 
-kiali-check: setup ## What Kiali would draw of the fleet, held against what the fleet sent; exit 0 or 1
-	@$(typescript) sandbox/main.ts kiali
+kiali-check: setup ## What Kiali would draw of the fleet, held against what the fleet sent; PICTURE=file.svg draws it; exit 0 or 1
+	@VPSIGHT_KIALI_PICTURE="$(PICTURE)" $(typescript) sandbox/main.ts kiali
+
+kiali-scale: setup ## What the graph costs Prometheus at 12, 300 and 1,000 VPSes, on this machine
+	@$(typescript) sandbox/kiali/scale.ts
 
 test: setup ## All tests, those on the real control plane included; the last line is `N passed, N failed`
 	@$(typescript) tests/run.ts
