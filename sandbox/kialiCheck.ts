@@ -1,9 +1,14 @@
+import { writeFile } from "node:fs/promises";
 import { runOnPlatform } from "./inside";
-import { kialiLine, runKiali, type KialiRun } from "./kiali";
+import { drawGraph, kialiLine, runKiali, type KialiRun } from "./kiali";
+
+/** Where the picture of the graph goes; none without it. */
+const picture = process.env["VPSIGHT_KIALI_PICTURE"] ?? "";
 
 /** `make kiali-check`: the fleet polls for a while, then what Kiali would draw is held against the ledger. */
 runOnPlatform({}, async (platform, _namespace, signal) => {
   const run = await runKiali({ platform, signal, progress: (what) => console.log(what) });
+  if (picture !== "") await writeFile(picture, drawGraph(run));
   for (const line of report(run)) console.log(line);
   return run.check.problems.length === 0 ? 0 : 1;
 });

@@ -73,11 +73,12 @@ function relabelings(reporter: "source" | "destination"): Relabeling[] {
       regex: `envoy_cluster_upstream_rq(_time_(bucket|sum|count))?;${cluster}`,
       action: "keep",
     },
+    // Envoy counts each answer twice: by its code, and by the code's class.
+    { sourceLabels: ["response_code_class"], regex: ".+", action: "drop" },
     rename("envoy_cluster_upstream_rq", "istio_requests_total"),
     rename("envoy_cluster_upstream_rq_time_(.*)", "istio_request_duration_milliseconds_$1"),
-    { sourceLabels: ["envoy_response_code"], regex: "(.+)", targetLabel: "response_code" },
-    { sourceLabels: ["envoy_response_code"], regex: ".+", targetLabel: "response_flags", replacement: "-" },
-    { regex: "cluster_name|envoy_.*", action: "labeldrop" },
+    { sourceLabels: ["response_code"], regex: ".+", targetLabel: "response_flags", replacement: "-" },
+    { regex: "cluster_name", action: "labeldrop" },
     ...Object.entries({ reporter, ...labels }).map(([targetLabel, replacement]) => ({
       targetLabel,
       replacement,

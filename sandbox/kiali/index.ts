@@ -4,6 +4,7 @@
  */
 export { checkGraph, expectVpses, kialiLine, type KialiCheck, type VpsEdge } from "./check";
 export { buildGraph, type Graph, type GraphEdge, type GraphNode, type NamespaceAnswers } from "./graph";
+export { drawGraph } from "./picture";
 export { latencyQueries, trafficQueries } from "./queries";
 export { accessibleNamespaces, askPrometheus, readGraph, type GraphChoice } from "./readGraph";
 export { runKiali, vpsNamespace, type KialiRun } from "./run";
