@@ -68,7 +68,7 @@ test(
   "a rolling update under load loses nothing and counts nothing twice",
   async () => {
     const ending = watchEndings();
-    const result = await rolling(drill);
+    const result = await rolling(drill).finally(() => ending.stop());
     expect(differenceTable(result)).toBe("");
     expect(result).toMatchObject({ lost: 0, misattributed: 0 });
     expect(result.sent).toBeGreaterThan(1_000);

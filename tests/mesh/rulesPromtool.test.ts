@@ -11,6 +11,9 @@ import { partPath } from "../../sandbox/parts/find";
 const settings: RuleSettings = { runbookUrl: "https://runbooks.example" };
 let directory = "";
 
+// Each test starts promtool a few times.
+jest.setTimeout(60_000);
+
 beforeAll(() => (directory = mkdtempSync(path.join(tmpdir(), "vpsight-rules-"))));
 afterAll(() => rmSync(directory, { recursive: true }));
 
