@@ -32,6 +32,9 @@ const requestTimeoutMilliseconds = 10_000;
 /** A client that takes nothing of its answer for so long is cut off. */
 const idleTimeoutMilliseconds = 30_000;
 
+/** Bytes of an answer that may wait for their taker. */
+const writeAheadBytes = 1024 * 1024;
+
 /** Longer than a scrape interval of a minute, so that the scraper keeps its connection. */
 const keepAliveMilliseconds = 75_000;
 
@@ -55,6 +58,7 @@ export class MetricsServer {
         connectionsCheckingInterval: 500,
         keepAliveTimeout: keepAliveMilliseconds,
         maxHeaderSize: 16 * 1024,
+        highWaterMark: writeAheadBytes,
       },
       (request, response) => void serve(routes, request, response),
     );

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
@@ -29,7 +30,7 @@ export async function writeMetrics(
   }
   const sent = finished(response);
   if (!compress) {
-    await Promise.race([writeAll(response, pieces), sent]);
+    await Promise.race([writeAhead(response, pieces), sent]);
     await sent;
     return;
   }
@@ -42,6 +43,22 @@ export async function writeMetrics(
   } finally {
     gzip.destroy();
   }
+}
+
+/**
+ * Hands over copies up to the stream's high-water mark, so that neither side waits for the other piece by piece: without
+ * compression a large fleet has 1,600 of them.
+ */
+async function writeAhead(
+  response: ServerResponse,
+  pieces: AsyncIterable<string | Uint8Array>,
+): Promise<void> {
+  for await (const piece of pieces) {
+    if (!response.write(Buffer.from(piece))) await once(response, "drain");
+    await setImmediate();
+    if (response.destroyed) return;
+  }
+  response.end();
 }
 
 async function writeAll(stream: Writable, pieces: AsyncIterable<string | Uint8Array>): Promise<void> {
