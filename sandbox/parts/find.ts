@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { SandboxError } from "../error";
 import pinned from "./parts.json";
@@ -20,9 +20,15 @@ export interface InstalledPart {
 /** All names, in the order of parts.json. */
 export const partNames = Object.keys(pinned.parts) as PartName[];
 
+/** The parts that the sandbox cannot do without. */
+export const requiredParts = partNames.filter((name) => !("optional" in pinned.parts[name]));
+
+/** The checkout, for sources that are its own. */
+export const checkout = join(__dirname, "../..");
+
 /** The folder that everything is brought into: `VPSIGHT_PARTS_DIR`, default `.parts` in the checkout. */
 export function partsDirectory(): string {
-  return resolve(process.env["VPSIGHT_PARTS_DIR"] ?? join(__dirname, "../../.parts"));
+  return resolve(process.env["VPSIGHT_PARTS_DIR"] ?? join(checkout, ".parts"));
 }
 
 /** The variable whose value, a path, takes the place of a part, for example `VPSIGHT_PART_KUBE_APISERVER`. */
@@ -35,10 +41,12 @@ export function pinHash(name: PartName): string {
   const { source } = pinned.parts[name];
   const goModules: Readonly<Record<string, unknown>> = pinned.goModules;
   const goModule = "goModule" in source ? goModules[source.goModule] : undefined;
-  return createHash("sha256")
-    .update(JSON.stringify([source, goModule]))
-    .digest("hex")
-    .slice(0, 16);
+  const hash = createHash("sha256").update(JSON.stringify([source, goModule]));
+  if ("folder" in source) {
+    const folder = join(checkout, source.folder);
+    for (const file of readdirSync(folder).sort()) hash.update(readFileSync(join(folder, file)));
+  }
+  return hash.digest("hex").slice(0, 16);
 }
 
 /** Reads the installer's record; empty when nothing is installed. */
@@ -64,13 +72,17 @@ export function partPath(name: PartName): string {
     throw new SandboxError(`${variable}: no such file: ${override}. Correct it or unset it.`);
   }
   const installed = installedParts()[name];
-  if (!installed) throw new SandboxError(`${name} is not installed; run \`make setup\`.`);
+  if (!installed) throw new SandboxError(`${name} is not installed; run \`${remedy(name)}\`.`);
   const path = resolve(partsDirectory(), installed.file);
-  if (!existsSync(path)) throw new SandboxError(`${name} is gone from ${path}; run \`make setup\`.`);
+  if (!existsSync(path)) throw new SandboxError(`${name} is gone from ${path}; run \`${remedy(name)}\`.`);
   if (installed.pin !== pinHash(name)) {
     throw new SandboxError(
-      `${name} is installed, but parts.json now pins another build; run \`make setup\`.`,
+      `${name} is installed, but parts.json now pins another build; run \`${remedy(name)}\`.`,
     );
   }
   return path;
+}
+
+function remedy(name: PartName): string {
+  return requiredParts.includes(name) ? "make setup" : `npx tsx sandbox/parts/install.ts ${name}`;
 }

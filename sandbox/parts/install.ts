@@ -2,7 +2,14 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync 
 import { join, resolve } from "node:path";
 import { SandboxError } from "../error";
 import { CommandError, Interrupted, lastLines, stopCommands } from "./command";
-import { partNames, partsDirectory, pinHash, type InstalledPart, type PartName } from "./find";
+import {
+  partNames,
+  partsDirectory,
+  pinHash,
+  requiredParts,
+  type InstalledPart,
+  type PartName,
+} from "./find";
 import { goCache, removeGoCache } from "./goModule";
 import { programOf, recordParts, standingOf } from "./inventory";
 import { askVersion, Locator } from "./locate";
@@ -17,11 +24,11 @@ import { inWorkshop, type Workshop } from "./workshop";
 const spaceForBuilds = 12e9;
 
 /**
- * Sees to it that parts are there, all unless some are named: what an environment variable or PATH gives is left as it
+ * Sees to it that parts are there, all that the sandbox needs unless some are named: what an environment variable or PATH gives is left as it
  * is, what the parts folder lacks is downloaded or built.
  * @throws SandboxError with the one thing to do about it.
  */
-export async function install(names: readonly PartName[] = partNames): Promise<void> {
+export async function install(names: readonly PartName[] = requiredParts): Promise<void> {
   if (process.platform !== "linux" || process.arch !== "x64") {
     throw new SandboxError(
       `The sandbox runs on Linux x86-64 only; this is ${process.platform} ${process.arch}.`,
@@ -77,7 +84,7 @@ async function survey(names: readonly PartName[], directory: string): Promise<Su
 
 async function bring(missing: readonly PartName[], directory: string, locator: Locator): Promise<void> {
   const steps = await planSteps(missing, directory, locator);
-  const builds = missing.some((name) => pinOf(name).source.kind === "go");
+  const builds = missing.some((name) => ["go", "go-program"].includes(pinOf(name).source.kind));
   if (builds) checkSpace(directory);
   const progress = new Progress(steps.length);
   const started = Date.now();
@@ -91,7 +98,7 @@ async function bring(missing: readonly PartName[], directory: string, locator: L
   if (
     builds &&
     process.env["VPSIGHT_KEEP_BUILD_CACHE"] !== "1" &&
-    (await survey(partNames, directory)).missing.length === 0
+    (await survey(requiredParts, directory)).missing.length === 0
   ) {
     const { command } = await findGo(directory, locator);
     await inWorkshop(directory, "clean", (workshop) => removeGoCache(command, workshop));
@@ -165,7 +172,7 @@ async function main(words: readonly string[]): Promise<void> {
   if (unknown.length > 0) {
     throw new SandboxError(`No part is named ${unknown.join(", ")}. The parts are: ${partNames.join(", ")}.`);
   }
-  const chosen = partNames.filter((name) => words.length === 0 || words.includes(name));
+  const chosen = words.length === 0 ? requiredParts : partNames.filter((name) => words.includes(name));
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stopCommands);
   await install(chosen);
 }

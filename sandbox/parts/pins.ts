@@ -19,6 +19,8 @@ const source = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("debian"), package: z.string() }),
   z.strictObject({ kind: z.literal("go"), goModule: z.string(), package: z.string() }),
   z.strictObject({ kind: z.literal("go-file"), goModule: z.string(), file: z.string() }),
+  /** A main package with its go.mod and go.sum, in a folder of this repository. */
+  z.strictObject({ kind: z.literal("go-program"), folder: z.string(), minutes: z.number() }),
 ]);
 
 /** How to recognise a program on the machine; a part that is only data has none of it. */
@@ -43,6 +45,8 @@ const part = z.strictObject({
   executable: program.executable.optional(),
   versionCommand: program.versionCommand.optional(),
   fit: program.fit.optional(),
+  /** Comes only when it is asked for by name: the sandbox runs without it. */
+  optional: z.literal(true).optional(),
   source,
 });
 

@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { SandboxError } from "../error";
 import { bringDebianProgram } from "./debian";
-import type { PartName } from "./find";
-import { buildGoModule, goCache } from "./goModule";
+import { checkout, type PartName } from "./find";
+import { buildGoModule, buildGoProgram, goCache } from "./goModule";
 import { problemWith } from "./inventory";
 import type { Locator } from "./locate";
 import { goModuleOf, pinOf, pins, type WheelSource } from "./pins";
@@ -30,6 +30,7 @@ export async function planSteps(
 ): Promise<Step[]> {
   const downloads: Step[] = [];
   const goModules = new Map<string, PartName[]>();
+  const goPrograms: ((go: string) => Step)[] = [];
   for (const name of missing) {
     const { source, version, executable = name } = pinOf(name);
     const title = `${name} ${version}`;
@@ -51,11 +52,24 @@ export async function planSteps(
       case "go":
       case "go-file":
         goModules.set(source.goModule, [...(goModules.get(source.goModule) ?? []), name]);
+        break;
+      case "go-program": {
+        const folder = join(checkout, source.folder);
+        goPrograms.push((go) => ({
+          key: name,
+          title,
+          doing: `building ${source.folder} (about ${source.minutes} min)`,
+          work: async (workshop) => new Map([[name, await buildGoProgram(name, folder, go, workshop)]]),
+        }));
+      }
     }
   }
-  if (goModules.size === 0) return downloads;
+  if (goModules.size === 0 && goPrograms.length === 0) return downloads;
   const go = await findGo(directory, locator, environment);
-  const builds = [...goModules].map(([goModule, names]) => goStep(goModule, names, go.command));
+  const builds = [
+    ...[...goModules].map(([goModule, names]) => goStep(goModule, names, go.command)),
+    ...goPrograms.map((step) => step(go.command)),
+  ];
   return [...downloads, ...(go.step ? [go.step] : []), ...builds];
 }
 

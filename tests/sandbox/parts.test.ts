@@ -16,7 +16,7 @@ import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { SandboxError } from "../../sandbox/error";
-import { environmentVariable, partNames, partPath, pinHash } from "../../sandbox/parts/find";
+import { environmentVariable, partNames, partPath, pinHash, requiredParts } from "../../sandbox/parts/find";
 import { buildGoModule, goModFile } from "../../sandbox/parts/goModule";
 import { programOf, recordParts, standingOf } from "../../sandbox/parts/inventory";
 import { Locator } from "../../sandbox/parts/locate";
@@ -91,6 +91,24 @@ describe("parts.json", () => {
     expect(pinHash("istiod")).not.toBe(pinHash("pilot-agent"));
     expect(pinHash("envoy")).not.toBe(pinHash("envoy-1.39"));
     expect(pinHash("envoy")).toBe(pinHash("envoy"));
+  });
+});
+
+describe("optional parts", () => {
+  it("come only by name, and an error says how", () => {
+    expect(partNames.filter((name) => !requiredParts.includes(name))).toEqual(["otel-collector", "mtail"]);
+    expect(() => partPath("mtail")).toThrow(
+      "mtail is not installed; run `npx tsx sandbox/parts/install.ts mtail`.",
+    );
+  });
+
+  it("the Collector's go.mod pins the version that parts.json names", () => {
+    const goMod = readFileSync(join(checkout, "sandbox/collector/go.mod"), "utf8");
+    const main = readFileSync(join(checkout, "sandbox/collector/main.go"), "utf8");
+    const { version } = pinOf("otel-collector");
+    expect(goMod).toContain(`go.opentelemetry.io/collector/otelcol v${version}\n`);
+    expect(goMod).toContain(`/connector/signaltometricsconnector v${version}\n`);
+    expect(main).toContain(`const version = "${version}"\n`);
   });
 });
 
