@@ -132,16 +132,16 @@ export class ExporterService {
     const { health, measurements } = this;
     return {
       ready: () => this.inventoryLoaded,
-      take: (records, foreign) => {
-        const now = Date.now() / 1_000;
-        for (const record of records) measurements.count(record, now);
-        health.batchTaken(foreign);
+      take: (batch) => {
+        measurements.count(batch);
+        health.batchTaken(batch.foreign);
       },
+      duplicate: () => health.batchDuplicate(),
       reject: (reason) => health.batchRejected(reason),
     };
   }
 
-  private async *renderMetrics(): AsyncGenerator<string, void, undefined> {
+  private async *renderMetrics(): AsyncGenerator<string | Uint8Array, void, undefined> {
     yield await this.health.registry.metrics();
     yield* renderMeasurements(this.measurements);
   }

@@ -38,19 +38,12 @@ interface Site<T> {
   readonly byNodeId: ReadonlyMap<string, Resident<T>> | undefined;
 }
 
-/** How many CIDR hits are remembered; enough for 10,000 VPSes that each use one address of their block. */
-const rememberedAddresses = 16_384;
-
 /**
  * Finds the VPS behind an address. Built once for an inventory and then only read, so a look-up costs the
  * same with ten VPSes as with ten thousand.
  */
 export class Directory<T> {
   private readonly sites = new PrefixTable<Site<T>>();
-  /** Single addresses once more, by canonical text, which is how Envoy writes them: no parsing for most records. */
-  private readonly exact = new Map<string, Site<T>>();
-  /** Hits that took parsing, by the address as written. Bounded, and unknown addresses never enter. */
-  private readonly remembered = new Map<string, Site<T>>();
 
   /** @param valueOf what to hand out for a VPS; called once for each. */
   constructor(inventory: Inventory, valueOf: (vps: Vps) => T) {
@@ -72,9 +65,7 @@ export class Directory<T> {
       }
     }
     for (const range of ranges) {
-      const site = createSite(residents.covering(range.words, range.prefixLength));
-      this.sites.set(range, site);
-      if (range.single) this.exact.set(range.text, site);
+      this.sites.set(range, createSite(residents.covering(range.words, range.prefixLength)));
     }
   }
 
@@ -83,15 +74,10 @@ export class Directory<T> {
    * @param nodeId what the caller claims to be; empty when it claims nothing.
    */
   identify(address: string, nodeId: string): Caller<T> {
-    const site = this.exact.get(address) ?? this.remembered.get(address);
-    if (site !== undefined) return settle(site, nodeId);
     const words = parseAddress(address);
     if (words === undefined) return noAddress;
-    const [found] = this.sites.covering(words);
-    if (found === undefined) return notInInventory;
-    if (this.remembered.size >= rememberedAddresses) this.remembered.clear();
-    this.remembered.set(address, found);
-    return settle(found, nodeId);
+    const site = this.sites.nearest(words);
+    return site === undefined ? notInInventory : settle(site, nodeId);
   }
 }
 

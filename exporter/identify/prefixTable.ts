@@ -31,6 +31,17 @@ export class PrefixTable<T> {
     map.set(keyOf(range.words), value);
   }
 
+  /** The value of the most specific range that holds the address. */
+  nearest(words: AddressWords): T | undefined {
+    const family = this.families.get(words.length);
+    if (family === undefined) return undefined;
+    for (const length of family.lengths) {
+      const value = family.maps.get(length)?.get(keyOf(maskWords(words, length)));
+      if (value !== undefined) return value;
+    }
+    return undefined;
+  }
+
   /**
    * The values of all ranges that hold the address, the most specific first.
    * @param longest ranges with a longer prefix than this are passed over (default: none are).

@@ -31,6 +31,10 @@ export class ExporterHealth {
   /** Holds everything whose name starts with `vpsight_exporter_`. */
   readonly registry = new Registry();
   private readonly batches = this.counter("batches_total", "Batches that were taken.");
+  private readonly duplicateBatches = this.counter(
+    "batches_duplicate_total",
+    "Batches that came again after they were taken, as when an answer was lost; answered and not counted again.",
+  );
   private readonly rejectedBatches = this.counter(
     "batch_rejected_total",
     "Batches that were refused.",
@@ -121,6 +125,11 @@ export class ExporterHealth {
     this.batches.inc();
     this.foreignRecords += foreign;
     this.rejectedRecords.inc({ reason: "foreign" }, foreign);
+  }
+
+  /** A batch came again that was taken before. */
+  batchDuplicate(): void {
+    this.duplicateBatches.inc();
   }
 
   /** A batch was refused. */

@@ -1,9 +1,12 @@
 import { Directory } from "../identify/directory";
 import type { Inventory, Vps } from "../identify/inventory";
 import { unknownName } from "../identify/shape";
-import type { AccessRecord } from "../receive/record";
-import { endpointIndex } from "./endpoint";
-import { boundedCode, methodIndex, outcomeOf } from "./outcome";
+import { PairTable } from "../pairTable";
+import type { Batch } from "../receive/batch";
+import { elsewhere, missing, numberColumn, numberFields, textColumn, textFields } from "../receive/batch";
+import { endpointIndex, endpoints } from "./endpoint";
+import { boundedCode, methodIndex, methods, outcomeOf } from "./outcome";
+import { SeriesTable } from "./seriesTable";
 import type { CheckedField } from "./tally";
 import { Tally } from "./tally";
 import { VpsSeries } from "./vpsSeries";
@@ -13,10 +16,28 @@ export const longestDurationMilliseconds = 24 * 60 * 60 * 1_000;
 /** Largest body that is believed: 1 TiB. */
 export const largestBodyBytes = 2 ** 40;
 
+/** Pairs of address and node id that are remembered: enough for 10,000 VPSes with three each, in 4 MiB. */
+const rememberedCallers = 65_536;
+/** Pairs of method and path. A fleet has about ten; what callers make up is not remembered. */
+const rememberedCalls = 1_024;
+/** Row of the unknown callers in every table. */
+const unknownRow = 0;
+
 /** One VPS of the inventory in force, with its counts. */
 export interface MeasuredVps {
   readonly vps: Vps;
   readonly series: VpsSeries;
+}
+
+/** Everything that belongs to one inventory; replaced as a whole, so that who reads an older one reads it whole. */
+interface Fleet {
+  readonly vps: readonly MeasuredVps[];
+  readonly unknown: VpsSeries;
+  readonly table: SeriesTable;
+  /** Gives a VPS's row. */
+  readonly directory: Directory<number>;
+  /** What the directory said: the row, doubled, and 1 more for a node id mismatch. */
+  readonly callers: PairTable;
 }
 
 /**
@@ -24,16 +45,20 @@ export interface MeasuredVps {
  * beyond what it is given, so it can be used as it is in tests, benchmarks and other servers.
  */
 export class Measurements {
-  /** Counts of all callers outside the inventory; one bucket, whatever they send. */
-  readonly unknown = new VpsSeries(unknownName, unknownName);
   /** Counts about the records themselves. */
   readonly tally = new Tally();
-  private measured: readonly MeasuredVps[] = [];
-  private directory: Directory<VpsSeries> = new Directory({ source: "", vps: [] }, () => this.unknown);
+  private current = createFleet({ source: "", vps: [] }, undefined);
+  /** Endpoint and method of known calls, as `endpoint * methods.length + method`. */
+  private readonly calls = new PairTable(rememberedCalls);
+
+  /** Counts of all callers outside the inventory; one bucket, whatever they send. Replaced with the inventory. */
+  get unknown(): VpsSeries {
+    return this.current.unknown;
+  }
 
   /** The VPSes of the inventory in force, in its order. The list is never changed, only replaced. */
   get fleet(): readonly MeasuredVps[] {
-    return this.measured;
+    return this.current.vps;
   }
 
   /**
@@ -41,61 +66,111 @@ export class Measurements {
    * changed; one that is new or moved to another region starts at 0; the series of one that left are gone.
    */
   setInventory(inventory: Inventory): void {
-    const previous = new Map(this.measured.map(({ series }) => [series.vps, series]));
-    const current = new Map<Vps, VpsSeries>();
-    for (const vps of inventory.vps) {
-      const kept = previous.get(vps.name);
-      current.set(vps, kept?.region === vps.region ? kept : new VpsSeries(vps.name, vps.region));
-    }
-    this.directory = new Directory(inventory, (vps) => current.get(vps) ?? this.unknown);
-    this.measured = [...current].map(([vps, series]) => ({ vps, series }));
+    this.current = createFleet(inventory, this.current);
   }
 
   /**
-   * Counts one record.
+   * Counts the records of a batch.
    * @param nowSeconds the present, seconds since 1970; default the system's clock.
    */
-  count(record: AccessRecord, nowSeconds: number = Date.now() / 1_000): void {
-    const { tally } = this;
-    const caller = this.directory.identify(record.clientAddress, record.nodeId);
-    const series = caller.known ? caller.value : this.unknown;
-    tally.counted += 1;
-    if (!caller.known) tally.unknown[caller.reason] += 1;
-    if (caller.nodeIdMismatch) series.nodeIdMismatches += 1;
-
-    const endpoint = endpointIndex(record.path);
-    const code = boundedCode(record.code);
-    if (code === 0 && record.code !== 0)
-      tally.addFault("code", record.code === undefined ? "missing" : "invalid");
-    series.countRequest(endpoint, outcomeOf(endpoint, methodIndex(record.method), code));
-
-    const duration = this.usable(record.durationMilliseconds, longestDurationMilliseconds, "duration");
-    if (duration !== undefined) series.observeDuration(endpoint, duration);
-    const requestBytes = this.usable(record.requestBytes, largestBodyBytes, "request_bytes");
-    if (requestBytes !== undefined) series.addRequestBytes(endpoint, requestBytes);
-    const responseBytes = this.usable(record.responseBytes, largestBodyBytes, "response_bytes");
-    if (responseBytes !== undefined) series.addResponseBytes(endpoint, responseBytes);
-
-    const seen = this.requestTime(record.timeSeconds, nowSeconds);
-    // Batches of several gateways arrive out of order: the latest request counts, not the latest record.
-    if (seen > series.lastRequestSeconds) series.lastRequestSeconds = seen;
+  count(batch: Batch, nowSeconds: number = Date.now() / 1_000): void {
+    for (let record = 0; record < batch.size; record += 1) this.countRecord(batch, record, nowSeconds);
+    this.tally.counted += batch.size;
   }
 
-  /** The value when it is a number from 0 to `limit`; else undefined, and the fault is noted. */
-  private usable(value: number | undefined, limit: number, field: CheckedField): number | undefined {
-    if (value === undefined) {
-      this.tally.addFault(field, "missing");
-      return undefined;
+  private countRecord(batch: Batch, record: number, nowSeconds: number): void {
+    const { table } = this.current;
+    const { numbers } = batch;
+    const row = this.identify(batch, record);
+    const call = this.recogniseCall(batch, record);
+    const endpoint = Math.floor(call / methods.length);
+
+    const first = record * numberFields.length;
+    const sentCode = numbers[first + numberColumn.code] ?? missing;
+    const code = boundedCode(sentCode);
+    if (code === 0 && sentCode !== 0)
+      this.tally.addFault("code", sentCode === missing ? "missing" : "invalid");
+    table.countRequest(row, endpoint, outcomeOf(endpoint, call % methods.length, code));
+
+    const duration = numbers[first + numberColumn.durationMilliseconds] ?? missing;
+    if (this.isUsable(duration, longestDurationMilliseconds, "duration"))
+      table.observeDuration(row, endpoint, duration);
+    const requestBytes = numbers[first + numberColumn.requestBytes] ?? missing;
+    if (this.isUsable(requestBytes, largestBodyBytes, "request_bytes"))
+      table.addRequestBytes(row, endpoint, requestBytes);
+    const responseBytes = numbers[first + numberColumn.responseBytes] ?? missing;
+    if (this.isUsable(responseBytes, largestBodyBytes, "response_bytes"))
+      table.addResponseBytes(row, endpoint, responseBytes);
+
+    const time = numbers[first + numberColumn.timeSeconds] ?? missing;
+    table.noteRequest(row, this.requestTime(time, nowSeconds));
+  }
+
+  /** The row of the record's caller. */
+  private identify(batch: Batch, record: number): number {
+    const { callers, directory, table } = this.current;
+    const { ranges, view } = batch;
+    const at = record * textFields.length * 2;
+    const addressStart = ranges[at + textColumn.clientAddress * 2] ?? 0;
+    const addressEnd = ranges[at + textColumn.clientAddress * 2 + 1] ?? 0;
+    const nodeStart = ranges[at + textColumn.nodeId * 2] ?? 0;
+    const nodeEnd = ranges[at + textColumn.nodeId * 2 + 1] ?? 0;
+    const inMessage = addressStart !== elsewhere && nodeStart !== elsewhere;
+    const remembered = inMessage ? callers.find(view, addressStart, addressEnd, nodeStart, nodeEnd) : -1;
+    if (remembered >= 0) {
+      const row = remembered >> 1;
+      if ((remembered & 1) === 1) table.countMismatch(row);
+      return row;
     }
+    const address = batch.text(record, textColumn.clientAddress);
+    const caller = directory.identify(address, batch.text(record, textColumn.nodeId));
+    const row = caller.known ? caller.value : unknownRow;
+    if (caller.nodeIdMismatch) table.countMismatch(row);
+    // Unknown callers do not enter: whoever floods with addresses pushes nobody out.
+    if (!caller.known) this.tally.unknown[caller.reason] += 1;
+    else if (inMessage) {
+      callers.set(
+        view,
+        addressStart,
+        addressEnd,
+        nodeStart,
+        nodeEnd,
+        row * 2 + Number(caller.nodeIdMismatch),
+      );
+    }
+    return row;
+  }
+
+  /** The record's endpoint and method, as `endpoint * methods.length + method`. */
+  private recogniseCall(batch: Batch, record: number): number {
+    const { ranges, view } = batch;
+    const at = record * textFields.length * 2;
+    const methodStart = ranges[at + textColumn.method * 2] ?? 0;
+    const methodEnd = ranges[at + textColumn.method * 2 + 1] ?? 0;
+    const pathStart = ranges[at + textColumn.path * 2] ?? 0;
+    const pathEnd = ranges[at + textColumn.path * 2 + 1] ?? 0;
+    const inMessage = methodStart !== elsewhere && pathStart !== elsewhere;
+    const remembered = inMessage ? this.calls.find(view, methodStart, methodEnd, pathStart, pathEnd) : -1;
+    if (remembered >= 0) return remembered;
+    const endpoint = endpointIndex(batch.text(record, textColumn.path));
+    const method = methodIndex(batch.text(record, textColumn.method));
+    const call = endpoint * methods.length + method;
+    const madeUp = method === methods.length - 1 || endpoint === endpoints.length - 1;
+    if (inMessage && !madeUp) this.calls.set(view, methodStart, methodEnd, pathStart, pathEnd, call);
+    return call;
+  }
+
+  /** Whether the value is a number from 0 to `limit`; the fault is noted when it is not. */
+  private isUsable(value: number, limit: number, field: CheckedField): boolean {
     // Written so that NaN fails too.
-    if (value >= 0 && value <= limit) return value;
-    this.tally.addFault(field, "invalid");
-    return undefined;
+    if (value >= 0 && value <= limit) return true;
+    this.tally.addFault(field, value === missing ? "missing" : "invalid");
+    return false;
   }
 
   /** When the request was made: never in the future, or a wrong clock would hide a VPS that fell silent. */
-  private requestTime(timeSeconds: number | undefined, nowSeconds: number): number {
-    if (timeSeconds === undefined) {
+  private requestTime(timeSeconds: number, nowSeconds: number): number {
+    if (timeSeconds === missing) {
       this.tally.addFault("time", "missing");
       return nowSeconds;
     }
@@ -103,4 +178,20 @@ export class Measurements {
     this.tally.addFault("time", "invalid");
     return nowSeconds;
   }
+}
+
+function createFleet(inventory: Inventory, previous: Fleet | undefined): Fleet {
+  const table = new SeriesTable(inventory.vps.length + 1);
+  const unknown = new VpsSeries(unknownName, unknownName, table, unknownRow);
+  if (previous !== undefined) table.copyRow(previous.table, previous.unknown.row, unknownRow);
+  const kept = new Map(previous?.vps.map(({ series }) => [series.vps, series]));
+  const vps = inventory.vps.map((vps, index) => {
+    const series = new VpsSeries(vps.name, vps.region, table, index + 1);
+    const older = kept.get(vps.name);
+    if (older?.region === vps.region) table.copyRow(older.table, older.row, series.row);
+    return { vps, series };
+  });
+  const rows = new Map(vps.map(({ vps, series }) => [vps, series.row]));
+  const directory = new Directory(inventory, (vps) => rows.get(vps) ?? unknownRow);
+  return { vps, unknown, table, directory, callers: new PairTable(rememberedCallers) };
 }

@@ -30,6 +30,9 @@ const codeSpan = 600;
  */
 export type Outcome = number;
 
+/** Every outcome is below this. */
+export const outcomeCount = endpoints.length * methods.length * codeSpan;
+
 /** @param code from `boundedCode`. */
 export function outcomeOf(endpoint: number, method: number, code: number): Outcome {
   return (endpoint * methods.length + method) * codeSpan + code;

@@ -25,16 +25,21 @@ export class Tally {
   counted = 0;
   /** Requests of callers without a name, by reason. */
   readonly unknown: Record<UnknownReason, number> = { no_address: 0, not_in_inventory: 0, shared_address: 0 };
-  private readonly faults = new Map<string, number>();
+  /** A count for each field and fault. */
+  private readonly faults = new Float64Array(checkedFields.length * fieldFaults.length);
 
   /** Notes a field that could not be used. */
   addFault(field: CheckedField, fault: FieldFault): void {
-    const key = `${field} ${fault}`;
-    this.faults.set(key, this.faultCount(field, fault) + 1);
+    const at = faultAt(field, fault);
+    this.faults[at] = (this.faults[at] ?? 0) + 1;
   }
 
   /** How often a field could not be used. */
   faultCount(field: CheckedField, fault: FieldFault): number {
-    return this.faults.get(`${field} ${fault}`) ?? 0;
+    return this.faults[faultAt(field, fault)] ?? 0;
   }
+}
+
+function faultAt(field: CheckedField, fault: FieldFault): number {
+  return checkedFields.indexOf(field) * fieldFaults.length + fieldFaults.indexOf(fault);
 }

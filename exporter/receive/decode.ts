@@ -1,8 +1,6 @@
-import { Reader } from "protobufjs/minimal";
-import type { AccessRecordField } from "./fields";
-import { accessRecordFields } from "./fields";
-import type { AccessRecord } from "./record";
-import { emptyRecord } from "./record";
+import { Batch, elsewhere, missing, numberFields, textFields } from "./batch";
+import type { FieldKey } from "./keys";
+import { expectedKeys, findKey, sameKey } from "./keys";
 
 /**
  * A narrow reader of OTLP's `ExportLogsServiceRequest`. It walks
@@ -26,17 +24,9 @@ export class BatchError extends Error {
   }
 }
 
-/** What a batch holds. */
-export interface Batch {
-  readonly records: readonly AccessRecord[];
-  /** Log records without any of our attributes: not from the gateway's access log. */
-  readonly foreign: number;
-}
-
 /**
- * Most records that one batch may hold. An empty record takes two bytes on the wire and a hundred in
- * memory, so the limit on bytes alone would not bound memory. Envoy sends about 100 at once, a Collector
- * 8,192 by default.
+ * Most records that one batch may hold. An empty record takes two bytes on the wire and eighty in memory, so the
+ * limit on bytes alone would not bound memory. Envoy sends about 100 at once, a Collector 8,192 by default.
  */
 export const maxRecordsPerBatch = 65_536;
 
@@ -57,16 +47,12 @@ function tag(field: number, wireType = lengthDelimited): number {
 /**
  * Reads a whole batch before anything of it is counted: it is taken as a whole or not at all.
  * @param message the serialised `ExportLogsServiceRequest`.
+ * @returns the batch, which is good until the next call.
  * @throws BatchError
  */
 export function decodeBatch(message: Uint8Array): Batch {
-  try {
-    return new BatchDecoder(message).decode();
-  } catch (error) {
-    if (error instanceof BatchError) throw error;
-    // The reader's own errors (a length beyond the end, an endless varint) are the sender's fault too.
-    throw malformed();
-  }
+  decoder.decode(message);
+  return decoder.batch;
 }
 
 function malformed(): BatchError {
@@ -74,123 +60,183 @@ function malformed(): BatchError {
 }
 
 class BatchDecoder {
-  private readonly reader: Reader;
-  private readonly records: AccessRecord[] = [];
-  private readonly message: Buffer;
-  private foreign = 0;
+  readonly batch = new Batch();
+  private message: Uint8Array = new Uint8Array();
+  private view: DataView = new DataView(new ArrayBuffer(0));
+  private position = 0;
+  /**
+   * The key that stood at each place of the record before. A gateway writes its attributes in one order, so comparing
+   * with this one key nearly always suffices.
+   */
+  private readonly expected: (FieldKey | undefined)[] = [...expectedKeys];
 
-  constructor(message: Uint8Array) {
-    this.message = Buffer.from(message.buffer, message.byteOffset, message.length);
-    this.reader = Reader.create(this.message);
-  }
-
-  decode(): Batch {
-    this.walk(this.message.length, tags.request.resourceLogs, (resourceEnd) => {
-      this.walk(resourceEnd, tags.resourceLogs.scopeLogs, (scopeEnd) => {
-        this.walk(scopeEnd, tags.scopeLogs.logRecords, (recordEnd) => this.readRecord(recordEnd));
-      });
-    });
-    return { records: this.records, foreign: this.foreign };
-  }
-
-  /** Reads a message up to `end`, entering each field with the given tag and skipping the others. */
-  private walk(end: number, wanted: number, enter: (end: number) => void): void {
-    const { reader } = this;
-    while (reader.pos < end) {
-      const found = reader.uint32();
-      if (found === wanted) enter(this.endOfField(end));
+  decode(message: Uint8Array): void {
+    this.batch.reset(message);
+    this.message = message;
+    this.view = this.batch.view;
+    this.position = 0;
+    const end = message.length;
+    while (this.position < end) {
+      const found = this.readVarint();
+      if (found === tags.request.resourceLogs) this.readResourceLogs(this.endOfField(end));
       else this.skip(found);
     }
-    if (reader.pos !== end) throw malformed();
+    if (this.position !== end) throw malformed();
+  }
+
+  private readResourceLogs(end: number): void {
+    while (this.position < end) {
+      const found = this.readVarint();
+      if (found === tags.resourceLogs.scopeLogs) this.readScopeLogs(this.endOfField(end));
+      else this.skip(found);
+    }
+    if (this.position !== end) throw malformed();
+  }
+
+  private readScopeLogs(end: number): void {
+    while (this.position < end) {
+      const found = this.readVarint();
+      if (found === tags.scopeLogs.logRecords) this.readRecord(this.endOfField(end));
+      else this.skip(found);
+    }
+    if (this.position !== end) throw malformed();
   }
 
   private readRecord(end: number): void {
-    const { reader } = this;
-    if (this.records.length + this.foreign >= maxRecordsPerBatch) {
+    const { batch } = this;
+    if (batch.size + batch.foreign >= maxRecordsPerBatch) {
       throw new BatchError("too_many_records", `the batch has more than ${maxRecordsPerBatch} records`);
     }
-    const record = emptyRecord();
+    batch.reserve();
+    const { ranges, numbers, size } = batch;
+    const rangesAt = size * textFields.length * 2;
+    const numbersAt = size * numberFields.length;
+    for (let at = rangesAt; at < rangesAt + textFields.length * 2; at += 1) ranges[at] = 0;
+    for (let at = numbersAt; at < numbersAt + numberFields.length; at += 1) numbers[at] = missing;
     let ours = false;
-    while (reader.pos < end) {
-      const found = reader.uint32();
+    let place = 0;
+    while (this.position < end) {
+      const found = this.readVarint();
       if (found === tags.logRecord.attributes) {
         const attributeEnd = this.endOfField(end);
-        if (this.readAttribute(record, attributeEnd)) ours = true;
-      } else if (found === tags.logRecord.timeUnixNano) {
-        record.timeSeconds = this.readTime();
-      } else this.skip(found);
+        if (this.readExpected(place, attributeEnd) || this.readAttribute(place, attributeEnd)) ours = true;
+        place += 1;
+      } else if (found === tags.logRecord.timeUnixNano) this.readTime(numbersAt);
+      else this.skip(found);
     }
-    if (reader.pos !== end) throw malformed();
-    if (ours) this.records.push(record);
-    else this.foreign += 1;
+    if (this.position !== end) throw malformed();
+    if (ours) batch.size += 1;
+    else batch.foreign += 1;
   }
 
-  /** @returns whether the attribute is one of ours. */
-  private readAttribute(record: AccessRecord, end: number): boolean {
-    const { reader } = this;
-    let field: AccessRecordField | undefined;
+  /** Reads an attribute if it is written as Envoy does (key, then a short string) with the key expected at this place. */
+  private readExpected(place: number, end: number): boolean {
+    const { message, position } = this;
+    const expected = this.expected[place];
+    if (expected === undefined) return false;
+    const keyStart = position + 2;
+    const valueAt = keyStart + expected.length;
+    const textStart = valueAt + 4;
+    const textLength = end - textStart;
+    // Lengths of one byte each: 127 at most, the value's own being two more than its text's.
+    if (textLength < 0 || textLength > 125) return false;
+    const asEnvoyWrites =
+      message[position] === tags.keyValue.key &&
+      message[position + 1] === expected.length &&
+      message[valueAt] === tags.keyValue.value &&
+      message[valueAt + 1] === textLength + 2 &&
+      message[valueAt + 2] === tags.anyValue.stringValue &&
+      message[valueAt + 3] === textLength &&
+      sameKey(this.view, keyStart, expected);
+    if (!asEnvoyWrites) return false;
+    this.setText(expected, textStart, end);
+    this.position = end;
+    return true;
+  }
+
+  /** Reads an attribute in any form that protobuf allows. @returns whether it is one of ours. */
+  private readAttribute(place: number, end: number): boolean {
+    let field: FieldKey | undefined;
     let valueStart = -1;
     let valueEnd = -1;
-    while (reader.pos < end) {
-      const found = reader.uint32();
+    while (this.position < end) {
+      const found = this.readVarint();
       if (found === tags.keyValue.key) {
         const keyEnd = this.endOfField(end);
-        field = findField(this.message, reader.pos, keyEnd);
-        reader.pos = keyEnd;
+        field = findKey(this.view, this.position, keyEnd);
+        this.position = keyEnd;
       } else if (found === tags.keyValue.value) {
         // Protobuf lets fields come in any order: the value is read when the key is known.
         valueEnd = this.endOfField(end);
-        valueStart = reader.pos;
-        reader.pos = valueEnd;
+        valueStart = this.position;
+        this.position = valueEnd;
       } else this.skip(found);
     }
-    if (reader.pos !== end) throw malformed();
+    if (this.position !== end) throw malformed();
+    if (place < expectedKeys.length) this.expected[place] = field;
     if (field === undefined) return false;
     if (valueStart >= 0) {
-      reader.pos = valueStart;
-      this.readValue(record, field, valueEnd);
-      reader.pos = end;
+      this.position = valueStart;
+      this.readValue(field, valueEnd);
+      this.position = end;
     }
     return true;
   }
 
-  private readValue(record: AccessRecord, field: AccessRecordField, end: number): void {
-    const { reader } = this;
-    while (reader.pos < end) {
-      const found = reader.uint32();
+  private readValue(field: FieldKey, end: number): void {
+    while (this.position < end) {
+      const found = this.readVarint();
       if (found === tags.anyValue.stringValue) {
         const textEnd = this.endOfField(end);
-        this.setText(record, field, reader.pos, textEnd);
-        reader.pos = textEnd;
-      } else if (found === tags.anyValue.intValue) {
-        setNumber(record, field, this.readInteger());
-      } else this.skip(found);
+        this.setText(field, this.position, textEnd);
+        this.position = textEnd;
+      } else if (found === tags.anyValue.intValue) this.setInteger(field, this.readInteger());
+      else this.skip(found);
     }
-    if (reader.pos !== end) throw malformed();
+    if (this.position !== end) throw malformed();
   }
 
-  private setText(record: AccessRecord, field: AccessRecordField, start: number, end: number): void {
+  private setText({ isText, column }: FieldKey, start: number, end: number): void {
+    const { batch, message } = this;
     // Envoy writes "-" for what it does not know.
-    const unknown = start === end || (end - start === 1 && this.message[start] === 0x2d);
-    if (isNumberField(field)) record[field] = unknown ? undefined : parseDigits(this.message, start, end);
-    else record[field] = unknown ? "" : this.message.toString("utf8", start, end);
+    const unknown = start === end || (end - start === 1 && message[start] === 0x2d);
+    if (isText) {
+      const at = (batch.size * textFields.length + column) * 2;
+      batch.ranges[at] = unknown ? 0 : start;
+      batch.ranges[at + 1] = unknown ? 0 : end;
+    } else {
+      batch.numbers[batch.size * numberFields.length + column] = unknown
+        ? missing
+        : parseDigits(message, start, end);
+    }
+  }
+
+  private setInteger({ isText, column }: FieldKey, value: number): void {
+    const { batch } = this;
+    if (isText) {
+      const at = (batch.size * textFields.length + column) * 2;
+      batch.ranges[at] = elsewhere;
+      batch.ranges[at + 1] = batch.texts.push(Number.isNaN(value) ? "" : String(value)) - 1;
+    } else batch.numbers[batch.size * numberFields.length + column] = value;
   }
 
   /** Nanoseconds since 1970 as seconds, to the microsecond; zero means that the sender had no time. */
-  private readTime(): number | undefined {
-    const low = this.reader.fixed32();
-    const high = this.reader.fixed32();
+  private readTime(numbersAt: number): void {
+    if (this.position + 8 > this.message.length) throw malformed();
+    const low = this.view.getUint32(this.position, true);
+    const high = this.view.getUint32(this.position + 4, true);
+    this.position += 8;
+    const none = low === 0 && high === 0;
     // A double holds nanoseconds to about 256; rounding to microseconds gives the same number for the same time.
-    return low === 0 && high === 0 ? undefined : Math.round((high * 2 ** 32 + low) / 1e3) / 1e6;
+    this.batch.numbers[numbersAt] = none ? missing : Math.round((high * 2 ** 32 + low) / 1e3) / 1e6;
+    if (!none) this.batch.timed = true;
   }
 
   /** A signed 64-bit varint as a number; NaN when it is negative. */
   private readInteger(): number {
-    const { reader, message } = this;
     let value = 0;
     for (let shift = 0; shift < 70; shift += 7) {
-      const byte = message[reader.pos++];
-      if (byte === undefined) throw malformed();
+      const byte = this.readByte();
       value += (byte & 0x7f) * 2 ** shift;
       // Negative numbers are sent in two's complement of 64 bits.
       if (byte < 0x80) return value < 2 ** 63 ? value : Number.NaN;
@@ -198,69 +244,57 @@ class BatchDecoder {
     throw malformed();
   }
 
+  /** A varint's low 32 bits, unsigned. */
+  private readVarint(): number {
+    let byte = this.readByte();
+    if (byte < 0x80) return byte;
+    let value = byte & 0x7f;
+    for (let shift = 7; shift < 70; shift += 7) {
+      byte = this.readByte();
+      if (shift < 32) value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return value >>> 0;
+    }
+    throw malformed();
+  }
+
+  private readByte(): number {
+    const byte = this.message[this.position];
+    if (byte === undefined) throw malformed();
+    this.position += 1;
+    return byte;
+  }
+
   /** Reads a length and returns where the field ends, which must be inside the message around it. */
   private endOfField(outerEnd: number): number {
-    const length = this.reader.uint32();
-    const end = this.reader.pos + length;
+    const length = this.readVarint();
+    const end = this.position + length;
     if (end > outerEnd) throw malformed();
     return end;
   }
 
   private skip(found: number): void {
-    const wireType = found & 7;
-    // Groups (3, 4) went away with proto2 and would nest without bound; 6 and 7 never were.
-    if (found < 8 || (wireType > 2 && wireType !== 5)) throw malformed();
-    this.reader.skipType(wireType);
+    // Field number 0 never was, and groups (3, 4) went away with proto2 and would nest without bound.
+    if (found < 8) throw malformed();
+    switch (found & 7) {
+      case 0:
+        this.readInteger();
+        return;
+      case 1:
+        this.position += 8;
+        return;
+      case 2:
+        this.position = this.endOfField(this.message.length);
+        return;
+      case 5:
+        this.position += 4;
+        return;
+      default:
+        throw malformed();
+    }
   }
 }
 
-type NumberField = "code" | "durationMilliseconds" | "requestBytes" | "responseBytes";
-
-function isNumberField(field: AccessRecordField): field is NumberField {
-  switch (field) {
-    case "code":
-    case "durationMilliseconds":
-    case "requestBytes":
-    case "responseBytes":
-      return true;
-    case "clientAddress":
-    case "method":
-    case "path":
-    case "nodeId":
-      return false;
-  }
-}
-
-function setNumber(record: AccessRecord, field: AccessRecordField, value: number): void {
-  if (isNumberField(field)) record[field] = value;
-  else record[field] = Number.isNaN(value) ? "" : String(value);
-}
-
-interface FieldKey {
-  readonly field: AccessRecordField;
-  readonly key: Uint8Array;
-}
-
-/** Our attributes' keys as bytes, by their length, so that a key is told without making a string of it. */
-const keysByLength: readonly (readonly FieldKey[] | undefined)[] = indexKeys();
-
-function indexKeys(): FieldKey[][] {
-  const byLength: FieldKey[][] = [];
-  for (const [name, text] of Object.entries(accessRecordFields)) {
-    const key = Buffer.from(text);
-    (byLength[key.length] ??= []).push({ field: name as AccessRecordField, key });
-  }
-  return byLength;
-}
-
-function findField(message: Uint8Array, start: number, end: number): AccessRecordField | undefined {
-  for (const { field, key } of keysByLength[end - start] ?? []) {
-    let position = 0;
-    while (position < key.length && key[position] === message[start + position]) position += 1;
-    if (position === key.length) return field;
-  }
-  return undefined;
-}
+const decoder = new BatchDecoder();
 
 /** A whole number written in decimal; NaN for anything else. 15 digits always fit a double exactly. */
 function parseDigits(message: Uint8Array, start: number, end: number): number {

@@ -1,39 +1,24 @@
 /**
- * One access record, as the gateway sent it. Text is raw: it is hostile until `measure/` has put it into
- * a bounded label, and must never be logged.
+ * One access record, as the gateway sent it, for tests and tools: counting reads a batch's columns and makes no
+ * objects. Text is raw: it is hostile until `measure/` has put it into a bounded label, and must never be logged.
  */
 export interface AccessRecord {
   /** Seconds since 1970 when the request began; undefined when the record has no time. */
-  timeSeconds: number | undefined;
+  readonly timeSeconds: number | undefined;
   /** Empty when not known. */
-  clientAddress: string;
+  readonly clientAddress: string;
   /** Empty when not known. */
-  method: string;
+  readonly method: string;
   /** Empty when not known. */
-  path: string;
+  readonly path: string;
   /** Empty when the caller claimed nothing. */
-  nodeId: string;
+  readonly nodeId: string;
   /** Number as sent; undefined when missing, NaN when the text is no whole number from 0 up. */
-  code: number | undefined;
+  readonly code: number | undefined;
   /** As `code`. */
-  durationMilliseconds: number | undefined;
+  readonly durationMilliseconds: number | undefined;
   /** As `code`. */
-  requestBytes: number | undefined;
+  readonly requestBytes: number | undefined;
   /** As `code`. */
-  responseBytes: number | undefined;
-}
-
-/** A record about which nothing is known. */
-export function emptyRecord(): AccessRecord {
-  return {
-    timeSeconds: undefined,
-    clientAddress: "",
-    method: "",
-    path: "",
-    nodeId: "",
-    code: undefined,
-    durationMilliseconds: undefined,
-    requestBytes: undefined,
-    responseBytes: undefined,
-  };
+  readonly responseBytes: number | undefined;
 }

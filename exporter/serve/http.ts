@@ -10,7 +10,7 @@ import { writeMetrics } from "./metrics";
 /** What the server shows. */
 export interface HttpContent {
   /** The whole exposition, in pieces. */
-  metrics(): AsyncIterable<string>;
+  metrics(): AsyncIterable<string | Uint8Array>;
   /** What keeps the exporter from being ready; empty when it is. */
   notReady(): readonly string[];
 }

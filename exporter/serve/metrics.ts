@@ -1,18 +1,22 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import type { Writable } from "node:stream";
+import { finished } from "node:stream/promises";
 import { setImmediate } from "node:timers/promises";
 import { constants, createGzip } from "node:zlib";
 import { expositionContentType } from "../measure/exposition";
 
+/** Bytes of compressed output that are handed over at once. */
+const compressedChunkBytes = 64 * 1024;
+
 /**
  * Answers a scrape piece by piece, compressed when the scraper takes gzip. Between two pieces everything
  * else gets its turn, so a scrape of a large fleet never holds up what comes in.
+ * @param pieces each has been sent or compressed when the next one is asked for, so that it may use the same memory.
  */
 export async function writeMetrics(
   request: IncomingMessage,
   response: ServerResponse,
-  pieces: AsyncIterable<string>,
+  pieces: AsyncIterable<string | Uint8Array>,
 ): Promise<void> {
   response.setHeader("Content-Type", expositionContentType);
   response.setHeader("Cache-Control", "no-store");
@@ -23,17 +27,33 @@ export async function writeMetrics(
     response.end();
     return;
   }
-  const source = Readable.from(takeTurns(pieces), { objectMode: true });
+  const sent = finished(response);
+  if (!compress) {
+    await Promise.race([writeAll(response, pieces), sent]);
+    await sent;
+    return;
+  }
   // The fastest level: label names repeat so much that the slower ones gain little.
-  if (compress) await pipeline(source, createGzip({ level: constants.Z_BEST_SPEED }), response);
-  else await pipeline(source, response);
+  const gzip = createGzip({ level: constants.Z_BEST_SPEED, chunkSize: compressedChunkBytes });
+  try {
+    gzip.pipe(response);
+    await Promise.race([writeAll(gzip, pieces), sent]);
+    await sent;
+  } finally {
+    gzip.destroy();
+  }
 }
 
-async function* takeTurns(pieces: AsyncIterable<string>): AsyncGenerator<Buffer, void, undefined> {
+async function writeAll(stream: Writable, pieces: AsyncIterable<string | Uint8Array>): Promise<void> {
   for await (const piece of pieces) {
-    yield Buffer.from(piece);
+    // Its callback comes when the stream is done with the piece; a slow scraper makes it come late.
+    await new Promise<void>((resolve, reject) => {
+      stream.write(piece, (error) => (error ? reject(error) : resolve()));
+    });
     await setImmediate();
+    if (stream.destroyed) return;
   }
+  stream.end();
 }
 
 /** Whether gzip is among the encodings and not ruled out by `q=0` (RFC 9110, 12.5.3). */

@@ -79,10 +79,18 @@ const ordinary: Readonly<Record<AccessRecordField, string>> = {
   nodeId: "12",
 };
 
+let serial = 0;
+
+/** A time in seconds that no other record has: equal batches would be one that was sent twice. */
+function nextTime(): number {
+  serial += 1;
+  return 1_700_000_000 + serial / 1_000;
+}
+
 /** A record as Envoy sends it: strings throughout. Fields that are `undefined` are left out. */
 export function accessRecord(
   fields: Partial<Record<AccessRecordField, string | undefined>> = {},
-  timeSeconds = 1_700_000_000,
+  timeSeconds = nextTime(),
 ): LogRecord {
   const values: Partial<Record<AccessRecordField, string | undefined>> = { ...ordinary, ...fields };
   const attributes = (Object.keys(ordinary) as AccessRecordField[])

@@ -12,15 +12,17 @@ let client: OtlpClient;
 let ready = true;
 let taken: AccessRecord[] = [];
 let rejected: string[] = [];
+let duplicates = 0;
 
 const handler: BatchHandler = {
   ready: () => ready,
-  take: (records) => taken.push(...records),
+  take: ({ records }) => taken.push(...records),
+  duplicate: () => (duplicates += 1),
   reject: (reason) => rejected.push(reason),
 };
 
 beforeEach(async () => {
-  [ready, taken, rejected] = [true, [], []];
+  [ready, taken, rejected, duplicates] = [true, [], [], 0];
   receiver = await OtlpReceiver.start({ listen: { host: "127.0.0.1", port: 0 }, maxMessageBytes, handler });
   client = new OtlpClient(receiver.port);
 });

@@ -71,7 +71,8 @@ describe("the bundle", () => {
     expect((await bundleExporter()) === text).toBe(true);
     expect(text.includes(join(__dirname, "..", ".."))).toBe(false);
     // What a stack trace shows is readable.
-    for (const name of ["Measurements=class", "function takeBatch("]) expect(text.includes(name)).toBe(true);
+    for (const name of ["Measurements=class", "function toGrpcError("])
+      expect(text.includes(name)).toBe(true);
   });
 });
 

@@ -3,7 +3,7 @@ import { connect, createServer as createTcpServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createServer as createTlsServer } from "node:tls";
-import { durationBuckets } from "../../exporter/measure/vpsSeries";
+import { durationBuckets } from "../../exporter/measure/seriesTable";
 import { parseRange } from "../../exporter/identify/address";
 import { parseInventory } from "../../exporter/identify/inventory";
 import type { NodeClientOptions, PlannedNode } from "../../sandbox/fleet";
