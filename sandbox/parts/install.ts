@@ -2,14 +2,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync 
 import { join, resolve } from "node:path";
 import { SandboxError } from "../error";
 import { CommandError, Interrupted, lastLines, stopCommands } from "./command";
-import {
-  partNames,
-  partsDirectory,
-  pinHash,
-  requiredParts,
-  type InstalledPart,
-  type PartName,
-} from "./find";
+import { partNames, partsDirectory, pinHash, requiredParts, type InstalledPart, type PartName } from "./find";
 import { goCache, removeGoCache } from "./goModule";
 import { programOf, recordParts, standingOf } from "./inventory";
 import { askVersion, Locator } from "./locate";
