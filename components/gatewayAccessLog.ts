@@ -55,9 +55,9 @@ export const recordOperators: Readonly<Record<AccessRecordField, string>> = {
 };
 
 /**
- * What a person looks for on the gateway's stdout. Each field costs the gateway about a quarter of a microsecond per
- * request, and the node id the most, since Envoy takes the whole query apart for it: what only the metrics need (sizes,
- * node id) goes to the exporter alone. docs/decisions/access-log-cost.md
+ * What a person looks for on the gateway's stdout. Each field costs the gateway CPU time on every request, the
+ * node id likely most, since Envoy takes the whole query apart for it: what only the metrics need (sizes, node id) goes to
+ * the exporter alone. docs/decisions/access-log-cost.md
  */
 const stdoutFormat = {
   start_time: "%START_TIME%",
