@@ -55,12 +55,20 @@ export const recordOperators: Readonly<Record<AccessRecordField, string>> = {
   nodeId: "%QUERY_PARAM(node_id)%",
 };
 
-/** What a person reading the gateway's stdout wants besides the record itself. */
-const stdoutOnlyOperators = {
+/**
+ * What a person looks for on the gateway's stdout. Each field costs the gateway CPU time on every request, the
+ * node id likely most, since Envoy takes the whole query apart for it: what only the metrics need (sizes, node id) goes to
+ * the exporter alone. docs/decisions/access-log-cost.md
+ */
+const stdoutFormat = {
   start_time: "%START_TIME%",
   response_flags: "%RESPONSE_FLAGS%",
-  request_id: "%REQ(X-REQUEST-ID)%",
-} as const;
+  ...stdoutFields("clientAddress", "method", "path", "code", "durationMilliseconds"),
+};
+
+function stdoutFields(...fields: readonly AccessRecordField[]): Record<string, string> {
+  return Object.fromEntries(fields.map((field) => [accessRecordFields[field], recordOperators[field]]));
+}
 
 /** The whole change: the clusters first, since the loggers name one of them. */
 export const accessLogPatches = (settings: AccessLogSettings): ConfigPatch[] => [
@@ -119,15 +127,12 @@ function otlpLogger({ receiver, bufferBytes, flushInterval, retries }: AccessLog
 }
 
 function stdoutLogger() {
-  const record = Object.fromEntries(
-    entries(recordOperators).map(([field, operator]) => [accessRecordFields[field], operator]),
-  );
   return {
     name: "envoy.access_loggers.file",
     typed_config: {
       "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
       path: "/dev/stdout",
-      log_format: { json_format: { ...stdoutOnlyOperators, ...record } },
+      log_format: { json_format: stdoutFormat },
     },
   };
 }

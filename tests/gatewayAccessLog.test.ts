@@ -52,6 +52,19 @@ test("the OTLP logger sends every field of the contract under the exporter's hos
   });
 });
 
+test("stdout has what a person reads, and leaves to the exporter what only the metrics need", () => {
+  const [, stdout] = loggers();
+  expect(Object.keys(stdout?.typed_config.log_format?.json_format ?? {})).toEqual([
+    "start_time",
+    "response_flags",
+    accessRecordFields.clientAddress,
+    accessRecordFields.method,
+    accessRecordFields.path,
+    accessRecordFields.code,
+    accessRecordFields.durationMilliseconds,
+  ]);
+});
+
 test("no operator of either format can carry the query string", () => {
   const formats = loggers().flatMap(({ typed_config }) => [
     ...(typed_config.attributes?.values.map(({ value }) => value.string_value) ?? []),
