@@ -6,7 +6,7 @@ const valueAt = 2;
 const keyAt = 3;
 const keyWords = entryWords - keyAt;
 /** Entries tried from the hash's own place on. */
-const tries = 4;
+const tries = 16;
 
 /**
  * Remembers a small number for a pair of byte strings, found by comparing bytes in the message: no string is made. It

@@ -1,9 +1,12 @@
 import { compressionAlgorithms, status } from "@grpc/grpc-js";
+import { connect } from "node:http2";
+import type { ClientHttp2Session } from "node:http2";
 import { createConnection } from "node:net";
 import type { BatchHandler } from "../../exporter/receive/server";
-import { OtlpReceiver } from "../../exporter/receive/server";
+import { exportPath, OtlpReceiver } from "../../exporter/receive/server";
 import type { AccessRecord } from "../../exporter/receive/record";
 import { accessRecord, decodeRejected, encodeRequest, OtlpClient } from "./otlp";
+import { until } from "./running";
 
 const maxMessageBytes = 256 * 1024;
 
@@ -139,4 +142,119 @@ test("a port that is taken is an error with the address in it", async () => {
   await expect(OtlpReceiver.start({ listen, maxMessageBytes, handler })).rejects.toThrow(
     `Cannot listen on 127.0.0.1:${receiver.port} for OTLP`,
   );
+});
+
+/** A call without a gRPC library, for what no library does. */
+function open(session: ClientHttp2Session, headers: Readonly<Record<string, string>> = {}) {
+  return session.request({
+    ":method": "POST",
+    ":path": exportPath,
+    "content-type": "application/grpc",
+    te: "trailers",
+    ...headers,
+  });
+}
+
+function frame(message: Buffer, flag = 0): Buffer {
+  const prefix = Buffer.from([flag, 0, 0, 0, 0]);
+  prefix.writeUInt32BE(message.length, 1);
+  return Buffer.concat([prefix, message]);
+}
+
+/** The status of a call, whether it stands in the answer's headers or trailers. */
+function statusOf(call: ReturnType<typeof open>): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const note = (headers: Readonly<Record<string, unknown>>) => {
+      if (headers["grpc-status"] !== undefined) resolve(Number(headers["grpc-status"]));
+      else if (headers[":status"] !== undefined && headers[":status"] !== 200) resolve(headers[":status"]);
+    };
+    call.on("response", note).on("trailers", note).on("error", reject).resume();
+  });
+}
+
+describe("a batch that is sent again", () => {
+  test("because its answer was lost is counted once and answered like the first time", async () => {
+    const message = encodeRequest([accessRecord(), { body: { stringValue: "x" } }]);
+    const session = connect(`http://127.0.0.1:${receiver.port}`);
+    const lost = open(session);
+    // The sender takes nothing any more once the message is out: it goes away when the batch was taken.
+    lost.on("error", () => undefined);
+    lost.end(frame(message));
+    await until(() => taken.length === 1, 5_000);
+    session.destroy();
+    expect(decodeRejected(await client.send(message)).rejected).toBe(1);
+    expect([taken.length, duplicates, rejected]).toEqual([1, 1, []]);
+    await client.send(encodeRequest([accessRecord()]));
+    expect([taken.length, duplicates]).toEqual([2, 1]);
+  });
+
+  test("is taken when it was refused the first time", async () => {
+    const message = encodeRequest([accessRecord()]);
+    ready = false;
+    await client.failure(message);
+    ready = true;
+    await client.send(message);
+    expect([taken.length, duplicates]).toEqual([1, 0]);
+  });
+});
+
+describe("what no library sends", () => {
+  let session: ClientHttp2Session;
+  beforeEach(() => {
+    session = connect(`http://127.0.0.1:${receiver.port}`);
+  });
+  afterEach(() => session.destroy());
+
+  test.each([
+    ["nothing", Buffer.alloc(0), {}, status.INTERNAL],
+    ["half a message", frame(Buffer.alloc(100)).subarray(0, 50), {}, status.INTERNAL],
+    ["two messages", Buffer.concat([frame(Buffer.alloc(0)), frame(Buffer.alloc(0))]), {}, status.INTERNAL],
+    [
+      "a compression that is not there",
+      frame(Buffer.alloc(4), 1),
+      { "grpc-encoding": "snappy" },
+      status.UNIMPLEMENTED,
+    ],
+    ["gzip that is none", frame(Buffer.alloc(40), 1), { "grpc-encoding": "gzip" }, status.INTERNAL],
+  ])("%s is answered with a status", async (_name, bytes, headers, expected) => {
+    const call = open(session, headers);
+    call.end(bytes);
+    expect(await statusOf(call)).toBe(expected);
+    expect([taken, rejected]).toEqual([[], ["incomplete"]]);
+  });
+
+  test("another content type is no gRPC", async () => {
+    const call = open(session, { "content-type": "application/json" });
+    call.end("{}");
+    expect(await statusOf(call)).toBe(415);
+  });
+
+  test("a message that comes byte by byte is taken, and one that is given up is incomplete", async () => {
+    const call = open(session);
+    for (const byte of frame(encodeRequest([accessRecord()]))) call.write(Buffer.from([byte]));
+    call.end();
+    expect(await statusOf(call)).toBe(status.OK);
+    const givenUp = open(session);
+    givenUp.on("error", () => undefined).write(Buffer.from([0, 0, 0, 1, 0, 7]));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    givenUp.close();
+    await until(() => rejected.length === 1, 5_000);
+    expect([taken.length, rejected]).toEqual([1, ["incomplete"]]);
+  });
+});
+
+test("a drain tells senders, finishes calls under way and then takes none", async () => {
+  const session = connect(`http://127.0.0.1:${receiver.port}`);
+  const told = new Promise((resolve) => session.once("goaway", resolve));
+  const call = open(session);
+  const message = frame(encodeRequest([accessRecord()]));
+  call.write(message.subarray(0, 20));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const drained = receiver.drain();
+  await told;
+  call.end(message.subarray(20));
+  expect(await statusOf(call)).toBe(status.OK);
+  await drained;
+  expect(taken).toHaveLength(1);
+  expect((await client.failure(encodeRequest([accessRecord()]))).code).toBe(status.UNAVAILABLE);
 });

@@ -95,6 +95,7 @@ describe("from a batch to a scrape", () => {
     expect(sumOf(exposition, "vps_requests_total")).toBe(2);
     const own = (name: string, labels = {}) => valueOf(exposition, `vpsight_exporter_${name}`, labels);
     expect(own("batches_total")).toBe(1);
+    expect(own("batches_duplicate_total")).toBe(0);
     expect(own("batch_rejected_total", { reason: "malformed" })).toBe(1);
     expect(own("batch_rejected_total", { reason: "incomplete" })).toBe(0);
     expect(own("records_total", { result: "counted" })).toBe(2);
