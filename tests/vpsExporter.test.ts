@@ -3,6 +3,7 @@ import * as endpoint from "../components/inventoryEndpoint";
 import { VpsExporter, type VpsExporterArgs } from "../components/vpsExporter";
 import * as objects from "../components/vpsExporterObjects";
 import { parseOptions } from "../exporter/options";
+import { meshSettings } from "./exporter/mesh";
 import { only, record } from "./support/mocks";
 
 const args: VpsExporterArgs = {
@@ -111,6 +112,14 @@ test("a changed bundle rolls the pods, a changed inventory does not", async () =
   const before = (await pods()).template;
   expect((await pods({ inventory: "vps: [] # changed" })).template).toEqual(before);
   expect((await pods({ bundle: "// another" })).template).not.toEqual(before);
+});
+
+test("what Kiali needs goes to the pods as one flag, and only when it is wanted", async () => {
+  const flagged = (container: { args: string[] }) =>
+    container.args.filter((each) => each.startsWith("--mesh="));
+  expect(flagged((await pods()).container)).toEqual([]);
+  const [flag = ""] = flagged((await pods({ mesh: meshSettings })).container);
+  expect(JSON.parse(flag.replace("--mesh=", ""))).toEqual(meshSettings);
 });
 
 test("an ending pod has time to drain before it is killed", async () => {
