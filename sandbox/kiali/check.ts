@@ -109,7 +109,7 @@ export function checkGraph(
       ...strange.map(({ name }) => `${name}: a node in ${options.namespace} that is no VPS of the fleet`),
       ...(gateways.length === 1 ? [] : [`${gateways.length} nodes are called ${options.gateway.workload}`]),
       ...nodes
-        .filter(({ inaccessible }) => inaccessible)
+        .filter(({ inaccessible, namespace }) => inaccessible && namespace !== options.namespace)
         .map(({ name }) => `${name}: is inaccessible to Kiali`),
       ...graph.skipped.map((reason) => `Kiali leaves a series out: ${reason}`),
     ],
@@ -168,6 +168,7 @@ function edgeProblems(
     problems.push(
       `its edge leads to ${target?.kind ?? "nothing"} ${target?.name ?? ""} and not to ${workload}`,
     );
+  if (nodes.some(({ inaccessible }) => inaccessible)) problems.push("is inaccessible to Kiali");
   if (nodes.some(({ app }) => app === "")) problems.push("stands in no region's box");
   const { rate, expectedRate, rateError, errorRatio, expectedErrorRatio, latency, expectedLatency } = figures;
   if (!(rateError <= options.rateTolerance))

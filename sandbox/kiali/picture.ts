@@ -34,7 +34,7 @@ export function drawGraph({ check, panelEdge }: PictureData): string {
   const middle = (y + 24) / 2;
   for (const { edge, y: from } of ends) {
     const colour = colourOf(edge.errorRatio);
-    const label = `${edge.rate.toFixed(2)} rps   ${(edge.errorRatio * 100).toFixed(1)} %   ${milliseconds(edge.latency)}`;
+    const label = `${edge.rate.toFixed(2)} rps, ${(edge.errorRatio * 100).toFixed(1)} %, ${milliseconds(edge.latency)}`;
     parts.push(
       `<path d="M${left.x + 34} ${from} H${left.x + left.width + 190} L${gatewayAt - 14} ${middle}" fill="none" stroke="${colour}" stroke-width="1.5"/>`,
       `<circle cx="${left.x + 26}" cy="${from}" r="9" fill="#fff" stroke="${colour}" stroke-width="2"/>`,

@@ -82,6 +82,12 @@ test.each([
   expect(kialiLine(result)).toMatch(/^kiali: 1 of 2 edges, /);
 });
 
+test("a VPS that Kiali may not see is found", () => {
+  const result = check([edge("jp-001"), right], [node("edge-nodes", "jp-001", { inaccessible: true })]);
+  expect(result.problems).toEqual(["jp-001: is inaccessible to Kiali"]);
+  expect(kialiLine(result)).toMatch(/^kiali: 1 of 2 edges, /);
+});
+
 test("twice the rate, or two edges, are doubled", () => {
   expect(check([edge("jp-001", { rate: 4, errors: 0.2 }), right]).doubled).toBe(1);
   expect(check([edge("jp-001"), edge("jp-001", { target: "jp-002" }), right]).doubled).toBe(1);
