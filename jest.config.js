@@ -16,6 +16,8 @@ const shared = {
 
 /** @type {import("jest").Config} */
 module.exports = {
+  // Several tests bundle the exporter first, which takes seconds on a busy machine.
+  testTimeout: 30_000,
   projects: [
     {
       ...shared,
