@@ -8,10 +8,10 @@ export interface Receiver {
 
 /**
  * Batches that may wait for another try at one time, in one gateway pod; what is beyond is dropped and counted in
- * `logs_dropped`. With batches of 16 KiB that is at most 64 MiB of the gateway's memory, and room for the records of 30 s
+ * `logs_dropped`. With batches of 64 KiB that is at most 64 MiB of the gateway's memory, and room for the records of 30 s
  * at about 6,000 requests a second.
  */
-export const mostWaitingBatches = 4096;
+export const mostWaitingBatches = 1024;
 
 /** The cluster that the gateway's logger sends to. */
 export const receiverClusterName = ({ host, port }: Receiver) => `vpsight|${port}||${host}`;
