@@ -273,6 +273,8 @@ export const configSchema = section({
     access: access.prefault({ mode: "network" }),
     /** How long a pod that was told to end stays scrapable; more than one scrape interval. Default: 35. */
     drainSeconds: integer(1, 600).default(35),
+    /** Whether `/status` names the most frequent unknown addresses, which may be personal data. Default: true. */
+    statusAddresses: flag.default(true),
     /** Default: requests 100m and 128Mi, limit 512Mi; no CPU limit, since throttling delays scrapes. */
     resources: section({
       cpuRequest: cpu.default("100m"),

@@ -36,6 +36,8 @@ export interface VpsExporterArgs {
   nodeImage: string;
   /** Seconds that a pod which was told to end stays scrapable. */
   drainSeconds: number;
+  /** Whether `/status` names the most frequent unknown addresses. */
+  statusAddresses: boolean;
   /** Serve the series that Kiali draws, and how. Default: not. */
   mesh?: MeshSettings | undefined;
   resources: { cpuRequest: string; memoryRequest: string; memoryLimit: string };

@@ -187,6 +187,7 @@ function podSpec(args: VpsExporterArgs): types.input.core.v1.PodSpec {
           ...(inventoryFile ? [`--inventory-file=${paths.inventory}/${files.inventory}`] : []),
           ...endpoint.flags(args.inventoryEndpoint),
           `--drain-seconds=${args.drainSeconds}`,
+          `--status-addresses=${args.statusAddresses ? "on" : "off"}`,
           ...(args.mesh === undefined ? [] : [`--mesh=${JSON.stringify(args.mesh)}`]),
           ...tls.flags,
         ],

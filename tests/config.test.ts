@@ -53,7 +53,7 @@ test("only the inventory is required; everything else has a default", () => {
     },
     proxyProtocol: { stage: "off", loadBalancer: "controller" },
     clientAddress: { trustedHops: 0, clientForwardedFor: "remove" },
-    exporter: { replicas: 2, drainSeconds: 35 },
+    exporter: { replicas: 2, drainSeconds: 35, statusAddresses: true },
     monitoring: {
       discovery: "serviceMonitor",
       labels: { release: "kube-prometheus-stack" },

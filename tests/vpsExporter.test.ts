@@ -21,6 +21,7 @@ const args: VpsExporterArgs = {
   replicas: 2,
   nodeImage: "docker.io/library/node:24",
   drainSeconds: 35,
+  statusAddresses: true,
   resources: { cpuRequest: "100m", memoryRequest: "128Mi", memoryLimit: "512Mi" },
   monitoring: {
     discovery: "serviceMonitor",
@@ -129,6 +130,13 @@ test("an ending pod has time to drain before it is killed", async () => {
   expect(template.spec.terminationGracePeriodSeconds).toBeGreaterThan(5 + 90);
 });
 
+test("the addresses on /status can be switched off", async () => {
+  for (const statusAddresses of [true, false]) {
+    const { container } = await pods({ statusAddresses });
+    expect(parseOptions(container.args).statusAddresses).toBe(statusAddresses);
+  }
+});
+
 test("Istio can tell gRPC from the port's name, and the receiver's host is the Service's", async () => {
   const service = only(await deploy({ namespace: "edge" }), "exporter-service").inputs;
   expect(service).toMatchObject({
@@ -209,6 +217,7 @@ describe("the management plane's inventory", () => {
       "--inventory-interval-seconds=30",
       "--state-directory=/var/lib/vpsight",
       "--drain-seconds=35",
+      "--status-addresses=on",
     ]);
     expect(template.spec.volumes).toEqual(
       expect.arrayContaining([

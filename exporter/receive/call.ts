@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
-import { gunzip } from "node:zlib";
 import { errorCode } from "../error";
+import { decompress } from "./decompression";
 import { GrpcError, grpcStatus, prefixLength } from "./grpc";
 
 /** Bytes held for all calls together, whose messages have begun and not ended. */
@@ -81,12 +81,16 @@ export class UnaryCall {
     else this.fail(new GrpcError(grpcStatus.unimplemented, "messages may be plain or compressed with gzip"));
   }
 
-  /** Not on the event loop's time: a message may grow to a thousand times its size. */
-  private decompress(message: Buffer): void {
-    gunzip(message, { maxOutputLength: this.settings.maxMessageBytes }, (error, plain) => {
-      if (error === null) this.handOver(plain);
-      else if (errorCode(error) === "ERR_BUFFER_TOO_LARGE") this.fail(this.tooLarge());
-      else this.fail(new GrpcError(grpcStatus.internal, "the message is not gzip"));
+  private decompress(bytes: Buffer): void {
+    decompress({
+      bytes,
+      maxOutputLength: this.settings.maxMessageBytes,
+      wanted: () => !this.over,
+      done: (error, plain) => {
+        if (error === null) this.handOver(plain);
+        else if (errorCode(error) === "ERR_BUFFER_TOO_LARGE") this.fail(this.tooLarge());
+        else this.fail(new GrpcError(grpcStatus.internal, "the message is not gzip"));
+      },
     });
   }
 

@@ -12,12 +12,12 @@ import { toError } from "../error";
 import { ListenError } from "../listen";
 import type { ListenAddress } from "../options";
 import type { Batch } from "./batch";
-import type { HeldBytes } from "./call";
 import { UnaryCall } from "./call";
+import { Calls } from "./calls";
 import type { Certificates } from "./certificates";
 import type { BatchFault } from "./decode";
 import { BatchError, decodeBatch } from "./decode";
-import { Connections } from "./connections";
+import { Connections } from "../connections";
 import { answer, fail, GrpcError, grpcStatus, refuseContentType } from "./grpc";
 import { limits } from "./limits";
 import { RecentBatches } from "./recentBatches";
@@ -67,12 +67,7 @@ export class OtlpReceiver {
     limits.connections,
     limits.firstMessageMilliseconds,
   );
-  private readonly calls = new Map<UnaryCall, number>();
-  private readonly held: HeldBytes = {
-    now: 0,
-    limit: limits.heldBytes,
-    exceeded: () => this.endOldestCall(),
-  };
+  private readonly calls = new Calls();
   private readonly recent = new RecentBatches();
   private readonly sweep: NodeJS.Timeout;
   private draining = false;
@@ -177,7 +172,7 @@ export class OtlpReceiver {
     const { handler, maxMessageBytes } = this.settings;
     const call = new UnaryCall(stream, headers, {
       maxMessageBytes,
-      held: this.held,
+      held: this.calls.held,
       received: (message) => {
         if (stream.session !== undefined) this.connections.noteMessage(stream.session, performance.now());
         this.takeBatch(message, stream);
@@ -187,9 +182,9 @@ export class OtlpReceiver {
         fail(stream, error);
       },
     });
-    this.calls.set(call, performance.now());
+    this.calls.add(call, stream, performance.now());
     stream.once("close", () => {
-      this.calls.delete(call);
+      this.calls.remove(call);
       if (!call.isOver) call.fail(new GrpcError(grpcStatus.unavailable, "the call ended early"));
     });
   }
@@ -216,26 +211,21 @@ export class OtlpReceiver {
 
   private sweepAway(): void {
     const now = performance.now();
-    for (const [call, begun] of this.calls) {
-      if (begun < now - limits.callMilliseconds)
-        call.fail(new GrpcError(grpcStatus.unavailable, "the message took too long"));
-    }
+    this.calls.endSlow(now);
     this.connections.endIdle(now);
-  }
-
-  /** Too much is under way: the call that has been at it for longest goes, which is never that of a sender at work. */
-  private endOldestCall(): void {
-    for (const call of this.calls.keys()) {
-      if (call.isOver || call.heldBytes === 0) continue;
-      call.fail(new GrpcError(grpcStatus.unavailable, "too much is under way; try again"));
-      return;
-    }
   }
 }
 
 function createHttp2Server(tls: TlsSettings | undefined): Http2Server | Http2SecureServer {
   const options = {
     maxSessionMemory: limits.sessionMemoryMebibytes,
+    maxSettings: limits.settingsPerFrame,
+    maxHeaderListPairs: limits.headers,
+    maxSessionInvalidFrames: limits.invalidFrames,
+    maxSessionRejectedStreams: limits.rejectedStreams,
+    streamResetBurst: limits.resets.burst,
+    streamResetRate: limits.resets.perSecond,
+    unknownProtocolTimeout: limits.unknownProtocolMilliseconds,
     settings: {
       maxConcurrentStreams: limits.concurrentStreams,
       initialWindowSize: streamWindowBytes,

@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:http";
 import type { Server } from "node:http";
+import type { Socket } from "node:net";
 import { toError } from "../error";
 import { ListenError } from "../listen";
 import type { ListenAddress } from "../options";
+import { Connections } from "../connections";
 import { landingPage } from "./landingPage";
 import { writeMetrics } from "./metrics";
 
@@ -25,8 +27,11 @@ export interface MetricsServerSettings {
   readonly content: HttpContent;
 }
 
-/** Connections at one time; a scraper has one or two, and a flood must not take all file descriptors. */
-const maxConnections = 256;
+/**
+ * Connections at one time; a scraper has one or two. Beyond that, who was of no use for longest has to go: a new scraper
+ * gets in, whatever number of others stand there or take no answer. Each may hold about 400 KB of a compressed answer.
+ */
+export const maxConnections = 128;
 const headersTimeoutMilliseconds = 3_000;
 const requestTimeoutMilliseconds = 10_000;
 /** A client that takes nothing of its answer for so long is cut off. */
@@ -60,10 +65,12 @@ export class MetricsServer {
         maxHeaderSize: 16 * 1024,
         highWaterMark: writeAheadBytes,
       },
-      (request, response) => void serve(routes, request, response),
+      (request, response) => {
+        if (isOneAtATime(request, response)) void serve(routes, request, response);
+      },
     );
-    server.maxConnections = maxConnections;
     server.setTimeout(idleTimeoutMilliseconds);
+    limitConnections(server);
     return new MetricsServer(server, await bind(server, listen));
   }
 
@@ -75,6 +82,33 @@ export class MetricsServer {
     });
   }
 }
+
+function limitConnections(server: Server): void {
+  const connections = new Connections<Socket>(maxConnections, headersTimeoutMilliseconds);
+  server.on("connection", (socket) => {
+    connections.add(socket, performance.now());
+    socket.once("close", () => connections.remove(socket));
+  });
+  server.on("request", ({ socket }, response) => {
+    response.once("finish", () => connections.noteMessage(socket, performance.now()));
+  });
+}
+
+/**
+ * Whether the connection waits for one answer only. One that asks again before it has its answer is ended: no scraper does
+ * so, and Node would make all the answers at one time and keep them.
+ */
+function isOneAtATime({ socket }: IncomingMessage, response: ServerResponse): boolean {
+  if (beingAnswered.has(socket)) {
+    socket.destroy();
+    return false;
+  }
+  beingAnswered.add(socket);
+  response.once("finish", () => beingAnswered.delete(socket));
+  return true;
+}
+
+const beingAnswered = new WeakSet<Socket>();
 
 function createRoutes(content: HttpContent): ReadonlyMap<string, Route> {
   const { mesh } = content;

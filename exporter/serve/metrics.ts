@@ -62,15 +62,27 @@ async function writeAhead(
 }
 
 async function writeAll(stream: Writable, pieces: AsyncIterable<string | Uint8Array>): Promise<void> {
+  await takeTurn();
   for await (const piece of pieces) {
     // Its callback comes when the stream is done with the piece; a slow scraper makes it come late.
     await new Promise<void>((resolve, reject) => {
       stream.write(piece, (error) => (error ? reject(error) : resolve()));
     });
-    await setImmediate();
     if (stream.destroyed) return;
+    await takeTurn();
   }
   stream.end();
+}
+
+let lastTurn: Promise<void> = Promise.resolve();
+
+/**
+ * Waits until a piece may be made: of all answers under way together, one in each turn of the event loop. Otherwise a hundred
+ * scrapers at one time would hold up what comes in for a hundred pieces.
+ */
+function takeTurn(): Promise<void> {
+  lastTurn = lastTurn.then(() => setImmediate());
+  return lastTurn;
 }
 
 /** Whether gzip is among the encodings and not ruled out by `q=0` (RFC 9110, 12.5.3). */

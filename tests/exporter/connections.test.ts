@@ -1,4 +1,4 @@
-import { Connections } from "../../exporter/receive/connections";
+import { Connections } from "../../exporter/connections";
 
 const names = (connections: Connections<Fake>) => [...connections.all].map(({ name }) => name);
 

@@ -2,7 +2,7 @@ import { request } from "node:http";
 import type { IncomingHttpHeaders } from "node:http";
 import { createConnection } from "node:net";
 import { gunzipSync } from "node:zlib";
-import { MetricsServer } from "../../exporter/serve/http";
+import { maxConnections, MetricsServer } from "../../exporter/serve/http";
 import { acceptsGzip } from "../../exporter/serve/metrics";
 
 const pieces = Array.from({ length: 50 }, (_, index) => `metric_${index}{label="ä"} ${index}\n`.repeat(500));
@@ -181,6 +181,27 @@ test("a scraper that goes away in the middle does no harm", async () => {
     socket.on("close", () => resolve()).on("error", () => undefined);
   });
   expect((await ask("/metrics")).code).toBe(200);
+});
+
+test("a client that asks again before it has its answer is cut off", async () => {
+  const answered = await new Promise<string>((resolve) => {
+    const socket = createConnection(server.port, "127.0.0.1");
+    let text = "";
+    socket.setEncoding("utf8").on("data", (piece: string) => (text += piece));
+    socket.on("close", () => resolve(text)).on("error", () => undefined);
+    socket.write("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2));
+  });
+  expect(answered).not.toContain("metric_49");
+  expect((await ask("/metrics")).code).toBe(200);
+});
+
+test("a scraper gets in whatever number of connections stand there", async () => {
+  const idle = Array.from({ length: maxConnections + 20 }, () =>
+    createConnection(server.port, "127.0.0.1").on("error", () => undefined),
+  );
+  await Promise.all(idle.map((socket) => new Promise((resolve) => socket.once("connect", resolve))));
+  expect((await ask("/metrics")).code).toBe(200);
+  for (const socket of idle) socket.destroy();
 });
 
 test("a port that is taken is an error with the address in it", async () => {

@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Exposition } from "./samples";
@@ -42,6 +42,13 @@ export class RunningExporter {
       .split("\n")
       .filter((line) => line !== "")
       .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
+  }
+
+  /** The most memory it ever had, in mebibytes (Linux). */
+  get peakMebibytes(): number {
+    const [, kibibytes] =
+      /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${this.child.pid}/status`, "utf8")) ?? [];
+    return Number(kibibytes) / 1024;
   }
 
   /** Replaces the inventory as a whole. */
