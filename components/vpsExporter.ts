@@ -176,7 +176,10 @@ export class VpsExporter extends pulumi.ComponentResource {
     ];
   }
 
-  /** Before the Deployment, and gone after it, so that it is there as long as any pod asks for certificates. */
+  /**
+   * Made before the Deployment changes, and gone after it: TLS to a pod that speaks plain text is a failed connection,
+   * whose batch the gateway tries again; plain text to a pod that speaks TLS is a broken call, and its batch is lost.
+   */
   private createGatewayTls(name: string, args: VpsExporterArgs, options: pulumi.CustomResourceOptions) {
     const { access, gateway } = args;
     if (access.mode !== "tls") return [];

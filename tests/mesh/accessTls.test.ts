@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { credentials, status } from "@grpc/grpc-js";
-import { AppsV1Api, CoreV1Api } from "@kubernetes/client-node";
 import { applyObjects, ingressGateway, waitFor } from "../../sandbox/cluster";
 import { controlPlaneAddresses } from "../../sandbox/controlPlane/commands";
+import { ExporterDeployment } from "../../sandbox/drills/exporterDeployment";
 import { gatewayCounters, gatewayReports, gatewayStats } from "../../sandbox/gateway";
 import { differenceTable } from "../../sandbox/ledger";
 import { scrape, startPlatform, type Platform } from "../../sandbox/platform";
 import { accessRecord, encodeRequest, OtlpClient } from "../exporter/otlp";
-import { parseExposition, sumOf } from "../exporter/samples";
+import { parseExposition, sumOf, valueOf } from "../exporter/samples";
 import { TestCertificates, type KeyPair } from "../support/clientCertificates";
 import { meshNamespace, minutes } from "./support/namespace";
 import { podLogs, podsOf } from "./support/pods";
@@ -23,12 +23,20 @@ const gatewayName = "gateway.vpsight.test";
 const secrets = { server: "otlp-server", gateway: "otlp-client" } as const;
 
 let platform: Platform;
+let deployment: ExporterDeployment;
 let traffic: Traffic;
 let ours: TestCertificates;
 let others: TestCertificates;
 let gateway: KeyPair;
 
-const exporterConfig = (access: unknown) => ({ exporter: { drainSeconds: 12, access } });
+const withAccess = (access: unknown) => ({ exporter: { drainSeconds: 12, access } });
+const plainText = withAccess({ mode: "network" });
+const mutualTls = withAccess({
+  mode: "tls",
+  secret: secrets.server,
+  gatewaySecret: secrets.gateway,
+  clientNames: [gatewayName],
+});
 const client = { commonName: "x", alternativeNames: [gatewayName], usage: "client" } as const;
 
 async function putSecret(
@@ -73,17 +81,27 @@ async function exporterSum(metric: string, labels: Record<string, string>): Prom
 
 const refused = (reason: string) => exporterSum("vpsight_exporter_tls_connections_refused_total", { reason });
 
-/** Fresh pods: the gateway's connections to the old ones end, and new ones show their certificates anew. */
-async function restartExporter(): Promise<void> {
-  const { kubeConfig } = platform.controlPlane;
-  const core = kubeConfig.makeApiClient(CoreV1Api);
-  for (const { metadata } of await podsOf(platform.controlPlane, namespace))
-    await core.deleteNamespacedPod({ namespace, name: metadata?.name ?? "", gracePeriodSeconds: 0 });
-  const apps = kubeConfig.makeApiClient(AppsV1Api);
-  await waitFor("new exporter pods", 60_000, async () => {
-    const { status: found } = await apps.readNamespacedDeployment({ namespace, name: "vpsight-exporter" });
-    return found?.availableReplicas === 2 && (await platform.exporters()).length === 2 ? true : undefined;
-  });
+const counted = () => exporterSum("vpsight_exporter_records_total", { result: "counted" });
+const exact = () => ({ matched: traffic.sent, lost: 0, misattributed: 0 });
+
+/** All pods at once: the gateway's connections end, and new ones show their certificates anew. */
+async function renewPods(): Promise<void> {
+  await deployment.scale(0);
+  await deployment.scale(2);
+}
+
+/** A right certificate for the exporter, in force in every pod without a restart. */
+async function renewServerCertificate(): Promise<void> {
+  const metric = "vpsight_exporter_tls_certificate_expiry_timestamp_seconds";
+  const expiries = async () =>
+    (await Promise.all((await platform.exporters()).map(scrape))).map(
+      (text) => valueOf(parseExposition(text), metric) ?? 0,
+    );
+  const before = Math.max(...(await expiries()));
+  await putServerSecret();
+  await waitFor("the renewed certificate in force", 30_000, async () =>
+    (await expiries()).every((expiry) => expiry > before) ? true : undefined,
+  );
 }
 
 beforeAll(async () => {
@@ -91,8 +109,9 @@ beforeAll(async () => {
   platform = await startPlatform(await meshNamespace(), {
     deploy: false,
     legacy: false,
-    config: { retired: [], namespace: { create: false }, ...exporterConfig({ mode: "network" }) },
+    config: { retired: [], namespace: { create: false }, ...mutualTls },
   });
+  deployment = new ExporterDeployment(platform);
   traffic = new Traffic(platform);
   gateway = await ours.issue(client);
   const { kubeConfig } = platform.controlPlane;
@@ -108,37 +127,6 @@ afterAll(async () => {
   ours.remove();
   others.remove();
 }, minutes(1));
-
-test(
-  "from plain text to mutual TLS, and every record arrives",
-  async () => {
-    // Without load: what is sent while the change lasts is lost (docs/access.md).
-    const access = {
-      mode: "tls",
-      secret: secrets.server,
-      gatewaySecret: secrets.gateway,
-      clientNames: [gatewayName],
-    };
-    platform.engine.configure(exporterConfig(access));
-    await platform.engine.up();
-    // Until the last pod that speaks plain text is gone.
-    await sleep(20_000);
-    await traffic.during(() => sleep(8_000));
-    const result = await traffic.reconcile();
-    expect(differenceTable(result)).toBe("");
-    expect(result).toMatchObject({ matched: traffic.sent, lost: 0, misattributed: 0 });
-    expect(await exporterSum("vpsight_exporter_records_total", { result: "counted" })).toBeGreaterThan(0);
-  },
-  minutes(4),
-);
-
-test("istiod and the gateway's Envoy refused nothing", async () => {
-  const metrics = await (await fetch(controlPlaneAddresses.istiodMetrics)).text();
-  expect(metrics).toMatch(/^pilot_xds_pushes/m);
-  expect(metrics).not.toMatch(/^pilot_total_xds_rejects.* [1-9]/m);
-  const stats = await gatewayStats(platform.controlPlane.kubeConfig);
-  expect(stats.get(gatewayCounters.listenersRejected)).toBe(0);
-});
 
 describe("from another place in the cluster", () => {
   const batch = encodeRequest([accessRecord({ clientAddress: "198.51.100.9" })]);
@@ -186,24 +174,46 @@ test(
       (await podsOf(platform.controlPlane, namespace)).map(({ metadata }) => metadata?.uid);
     const before = await pods();
     await traffic.during(async () => {
-      await putServerSecret();
-      await waitFor("the renewed certificate in force", 30_000, async () => {
-        const logs = podLogs(platform.controlPlane, await podsOf(platform.controlPlane, namespace));
-        return logs.match(/"event":"certificates in force"/g)?.length === 2 ? true : undefined;
-      });
+      await renewServerCertificate();
       await sleep(3_000);
     });
-    expect(await traffic.reconcile()).toMatchObject({ matched: traffic.sent, lost: 0, misattributed: 0 });
+    expect(await traffic.reconcile()).toMatchObject(exact());
     expect(await pods()).toEqual(before);
   },
   minutes(2),
 );
 
-const counted = () => exporterSum("vpsight_exporter_records_total", { result: "counted" });
-const countedAgain = () =>
-  traffic.during(() =>
-    waitFor("records again", 40_000, async () => ((await counted()) > 0 ? true : undefined)),
-  );
+test(
+  "the gateway refuses an exporter whose certificate is for another name, and its records wait for the right one",
+  async () => {
+    await putServerSecret("somebody-else.vpsight.svc.cluster.local");
+    await renewPods();
+    await traffic.during(() => sleep(4_000));
+    await sleep(2_000);
+    expect(await counted()).toBe(0);
+    await renewServerCertificate();
+    expect(await traffic.reconcile()).toMatchObject(exact());
+  },
+  minutes(2),
+);
+
+test(
+  "to plain text and back to mutual TLS, under load, and no record is lost",
+  async () => {
+    await traffic.during(async () => {
+      for (const config of [plainText, mutualTls]) {
+        platform.engine.configure(config);
+        await platform.engine.up();
+        // The last pods of the other kind take records until the gateway has left them.
+        await sleep(6_000);
+      }
+    });
+    const result = await traffic.reconcile();
+    expect(differenceTable(result)).toBe("");
+    expect(result).toMatchObject(exact());
+  },
+  minutes(4),
+);
 
 test(
   "a gateway with a certificate of another name is refused, until it has the right one",
@@ -211,32 +221,26 @@ test(
     await putGatewaySecret(await ours.issue({ ...client, alternativeNames: ["other.vpsight.test"] }));
     // The gateway gets it from istiod by SDS.
     await sleep(3_000);
-    await restartExporter();
-    await traffic.during(() => sleep(5_000));
-    await waitFor("refused connections", 30_000, async () =>
-      (await refused("name")) > 0 ? true : undefined,
+    await renewPods();
+    await traffic.during(() =>
+      waitFor("refused connections", 30_000, async () => ((await refused("name")) > 0 ? true : undefined)),
     );
     expect(await counted()).toBe(0);
     await putGatewaySecret(gateway);
-    await countedAgain();
+    await traffic.during(() =>
+      waitFor("records again", 40_000, async () => ((await counted()) > 0 ? true : undefined)),
+    );
   },
-  minutes(4),
+  minutes(2),
 );
 
-test(
-  "the gateway refuses an exporter whose certificate is for another name",
-  async () => {
-    await putServerSecret("somebody-else.vpsight.svc.cluster.local");
-    await restartExporter();
-    await traffic.during(() => sleep(4_000));
-    await sleep(3_000);
-    expect(await counted()).toBe(0);
-    await putServerSecret();
-    await restartExporter();
-    await countedAgain();
-  },
-  minutes(4),
-);
+test("istiod and the gateway's Envoy refused nothing", async () => {
+  const metrics = await (await fetch(controlPlaneAddresses.istiodMetrics)).text();
+  expect(metrics).toMatch(/^pilot_xds_pushes/m);
+  expect(metrics).not.toMatch(/^pilot_total_xds_rejects.* [1-9]/m);
+  const stats = await gatewayStats(platform.controlPlane.kubeConfig);
+  expect(stats.get(gatewayCounters.listenersRejected)).toBe(0);
+});
 
 test("no key and no certificate of anybody is in a log", async () => {
   const { controlPlane } = platform;
