@@ -1,4 +1,3 @@
-import type { ServerHttp2Stream } from "node:http2";
 import type { HeldBytes, UnaryCall } from "./call";
 import { GrpcError, grpcStatus } from "./grpc";
 import { limits } from "./limits";
@@ -7,7 +6,9 @@ import { limits } from "./limits";
 export type Call = Pick<UnaryCall, "isOver" | "heldBytes" | "fail">;
 
 /** Its stream; when the call is over it stays until the sender has taken the answer. */
-export type CallStream = Pick<ServerHttp2Stream, "destroy">;
+export interface CallStream {
+  destroy(): unknown;
+}
 
 /** Decides which calls have to go: the oldest ones, which are never those of a sender at work. */
 export class Calls {
