@@ -20,6 +20,7 @@ const args: Omit<VpsExporterArgs, "access"> = {
   replicas: 2,
   nodeImage: "docker.io/library/node:24",
   drainSeconds: 40,
+  statusAddresses: true,
   resources: { cpuRequest: "100m", memoryRequest: "128Mi", memoryLimit: "512Mi" },
   monitoring: {
     discovery: "serviceMonitor",

@@ -94,7 +94,8 @@ async function duringAttack(port: number, mostConnections: number, attack: Attac
       const end = Date.now() + attackMilliseconds;
       Date.now() < end || sent < leastBatches || underWay();
     ) {
-      if (Date.now() > end + 15_000) throw new Error(`${attackers.begun} began, ${attackers.ended} ended`);
+      // Before those go that say nothing, which would hide that there are too many.
+      if (Date.now() > end + 7_000) throw new Error(`${attackers.begun} began, ${attackers.ended} ended`);
       await send(gateway);
       await delay(5);
       if (sent % 5 !== 0) continue;
