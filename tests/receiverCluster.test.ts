@@ -25,7 +25,7 @@ test("as many batches may wait as the memory bound says", () => {
     [{ max_pending_requests: mostWaitingBatches }],
     [{ max_retries: mostWaitingBatches }],
   ]);
-  const bufferBytes = 16_384;
+  const { bufferBytes } = configSchema.parse({ fleet: { file: "-" } }).accessLog;
   expect(mostWaitingBatches * bufferBytes).toBe(64 * 1024 * 1024);
 });
 

@@ -65,10 +65,7 @@ export function fail(stream: ServerHttp2Stream, { status, message }: GrpcError):
 
 /** Answers what is no gRPC at all, as the protocol asks. */
 export function refuseContentType(stream: ServerHttp2Stream): void {
-  if (isOver(stream)) return;
-  stream.respond({ ":status": 415 }, withoutBody);
-  // Otherwise what is still sent would lie in memory, as nobody reads it.
-  stream.close(constants.NGHTTP2_NO_ERROR);
+  if (!isOver(stream)) stream.respond({ ":status": 415 }, withoutBody);
 }
 
 function isOver(stream: ServerHttp2Stream): boolean {

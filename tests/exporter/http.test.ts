@@ -4,6 +4,7 @@ import { createConnection } from "node:net";
 import { gunzipSync } from "node:zlib";
 import { maxConnections, MetricsServer } from "../../exporter/serve/http";
 import { acceptsGzip } from "../../exporter/serve/metrics";
+import { until } from "./running";
 
 const pieces = Array.from({ length: 50 }, (_, index) => `metric_${index}{label="ä"} ${index}\n`.repeat(500));
 
@@ -195,13 +196,46 @@ test("a client that asks again before it has its answer is cut off", async () =>
   expect((await ask("/metrics")).code).toBe(200);
 });
 
-test("a scraper gets in whatever number of connections stand there", async () => {
+test("a scraper gets in whatever number of connections stand there, and only so many do", async () => {
+  let ended = 0;
   const idle = Array.from({ length: maxConnections + 20 }, () =>
-    createConnection(server.port, "127.0.0.1").on("error", () => undefined),
+    createConnection(server.port, "127.0.0.1")
+      .on("error", () => undefined)
+      .on("close", () => (ended += 1))
+      .resume(),
   );
   await Promise.all(idle.map((socket) => new Promise((resolve) => socket.once("connect", resolve))));
   expect((await ask("/metrics")).code).toBe(200);
+  // Sooner than those go that ask for nothing.
+  await until(() => ended >= 20, 2_000);
   for (const socket of idle) socket.destroy();
+});
+
+test("however many scrape at one time, one piece is made in a turn of the event loop", async () => {
+  let [inTurn, most] = [0, 0];
+  const content = {
+    notReady: () => [],
+    status: async () => ({}),
+    metrics: async function* () {
+      for (let piece = 0; piece < 10; piece += 1) {
+        inTurn += 1;
+        most = Math.max(most, inTurn);
+        yield "x";
+      }
+    },
+  };
+  const plain = server;
+  server = await MetricsServer.start({ listen: { host: "127.0.0.1", port: 0 }, content });
+  await plain.close();
+  let watching = true;
+  const nextTurn = () => {
+    inTurn = 0;
+    if (watching) setImmediate(nextTurn);
+  };
+  nextTurn();
+  await Promise.all(Array.from({ length: 30 }, () => ask("/metrics")));
+  watching = false;
+  expect(most).toBeLessThanOrEqual(2);
 });
 
 test("a port that is taken is an error with the address in it", async () => {

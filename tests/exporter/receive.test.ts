@@ -229,16 +229,6 @@ describe("what no library sends", () => {
     expect(await statusOf(call)).toBe(415);
   });
 
-  test("nobody waits for the rest of what is no call here", async () => {
-    for (const headers of [{ "content-type": "application/json" }, { ":path": "/other" }]) {
-      const call = open(session, headers);
-      const closed = new Promise((resolve) => call.once("close", resolve));
-      call.write("{");
-      await statusOf(call);
-      await closed;
-    }
-  });
-
   test("a message that comes byte by byte is taken, and one that is given up is incomplete", async () => {
     const call = open(session);
     for (const byte of frame(encodeRequest([accessRecord()]))) call.write(Buffer.from([byte]));
