@@ -1,3 +1,4 @@
+import { configSchema } from "../configSchema";
 import { mostWaitingBatches, receiverClusterName, receiverClusters } from "../components/receiverCluster";
 
 /** That Envoy takes them, and what they are good for, `tests/mesh/loss.test.ts` shows. */
