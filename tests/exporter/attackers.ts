@@ -227,19 +227,18 @@ export const otlpAttacks: Readonly<Record<string, Attack>> = {
     ),
     incomplete: bombsPerConnection,
   },
+  // HTTP/2 gives up a connection with a thousand answers unsent, which takes megabytes in the kernel to come to.
   "pings whose answers nobody reads": {
     connections: 4,
     opening,
     repeated: () => times(200, () => frame("ping", 0, 0, Buffer.alloc(8))),
     reads: false,
-    endsConnections: true,
   },
   "settings whose answers nobody reads": {
     connections: 4,
     opening,
     repeated: () => times(200, () => frame("settings", 0, 0)),
     reads: false,
-    endsConnections: true,
   },
   "headers without end": {
     connections: 5,
