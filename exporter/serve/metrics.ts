@@ -53,10 +53,11 @@ async function writeAhead(
   response: ServerResponse,
   pieces: AsyncIterable<string | Uint8Array>,
 ): Promise<void> {
+  await takeTurn();
   for await (const piece of pieces) {
     if (!response.write(Buffer.from(piece))) await once(response, "drain");
-    await setImmediate();
     if (response.destroyed) return;
+    await takeTurn();
   }
   response.end();
 }
