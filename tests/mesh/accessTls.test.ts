@@ -82,6 +82,8 @@ async function exporterSum(metric: string, labels: Record<string, string>): Prom
 const refused = (reason: string) => exporterSum("vpsight_exporter_tls_connections_refused_total", { reason });
 
 const counted = () => exporterSum("vpsight_exporter_records_total", { result: "counted" });
+const dropped = async () =>
+  (await gatewayStats(platform.controlPlane.kubeConfig)).get(gatewayCounters.recordsDropped) ?? 0;
 const exact = () => ({ matched: traffic.sent, lost: 0, misattributed: 0 });
 
 /** All pods at once: the gateway's connections end, and new ones show their certificates anew. */
@@ -211,6 +213,7 @@ test(
     const result = await traffic.reconcile();
     expect(differenceTable(result)).toBe("");
     expect(result).toMatchObject(exact());
+    expect(await dropped()).toBe(0);
   },
   minutes(4),
 );
@@ -226,6 +229,7 @@ test(
       waitFor("refused connections", 30_000, async () => ((await refused("name")) > 0 ? true : undefined)),
     );
     expect(await counted()).toBe(0);
+    await waitFor("dropped records", 10_000, async () => ((await dropped()) > 0 ? true : undefined));
     await putGatewaySecret(gateway);
     await traffic.during(() =>
       waitFor("records again", 40_000, async () => ((await counted()) > 0 ? true : undefined)),
