@@ -1,4 +1,5 @@
 import { accessLogPatch, type AccessLogSettings } from "../../components/gatewayAccessLog";
+import { receiverClusterName } from "../../components/receiverCluster";
 
 /** An entry of Envoy's `access_log` list. */
 export type AccessLogger = Readonly<Record<string, unknown>>;
@@ -17,7 +18,7 @@ export interface Variant {
 export const receiver = { host: "sink.invalid", port: 4317 };
 
 /** The name that the component gives the exporter's cluster. */
-export const otlpCluster = `outbound|${receiver.port}||${receiver.host}`;
+export const otlpCluster = receiverClusterName(receiver);
 
 export const pathInScope = "/api/v1/server/UniProxy/config";
 const pathOutOfScope = "/api/v1/passport/auth/login_now";
