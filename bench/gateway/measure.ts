@@ -1,45 +1,42 @@
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { cpuMicroseconds } from "../cpu";
 import { freePorts } from "../ports";
 import { Program } from "../program";
 import { gatewayBootstrap, upstreamBootstrap } from "./bootstrap";
 import { startEnvoy } from "./envoy";
-import { LoadGenerator } from "./load";
+import { LoadGenerator, type Latencies } from "./load";
 import { otlpCluster, type Variant } from "./variants";
 
 export interface GatewaySettings {
   /** Core of the measured Envoy, and the one of everything else. */
   cores: { measured: number; others: number };
-  /** How often each variant has its turn. */
+  /** How often each variant has a burst. */
   rounds: number;
+  /** How often each variant has its turn at an even pace. */
+  pacedRounds: number;
   /** Length of the burst whose CPU time counts, and of the paced one whose latency counts. */
   seconds: { saturated: number; paced: number };
   requestsPerSecond: number;
   /** For logs and configuration. */
   directory: string;
-  onRound?: (round: number) => void;
+  onRound?: (round: number) => unknown;
 }
 
-/** One variant's turn. */
-export interface Turn {
-  /** Microseconds of CPU per request in the burst at full speed. */
-  cpu: number;
-  /** Milliseconds at the even pace. */
-  p50: number;
-  p99: number;
+/** What was measured of each variant, by its name, in order of rounds. */
+export interface GatewayTurns {
+  /** Microseconds of CPU per request in a burst at full speed. */
+  cpu: ReadonlyMap<string, number[]>;
+  /** At the even pace. */
+  latencies: ReadonlyMap<string, Latencies[]>;
 }
 
 const connections = 16;
 const body = JSON.stringify({ server_port: 443, network: "tcp", pad: "x".repeat(400) });
-/** Envoy sends OTLP at the latest one second after the record: that work belongs to the turn. */
-const settleMilliseconds = 1_300;
-
-/** @returns for each variant's name its turns, in order of rounds. */
+/** Bursts are short and many, since a shared machine drifts from second to second; figures compare neighbours. */
 export async function measureGateway(
   variants: readonly Variant[],
   settings: GatewaySettings,
-): Promise<Map<string, Turn[]>> {
+): Promise<GatewayTurns> {
   const { cores, directory, rounds, seconds } = settings;
   const [admin = 0, upstreamAdmin = 0, upstream = 0, ...ports] = await freePorts(3 + variants.length);
   const programs: Program[] = [];
@@ -66,35 +63,44 @@ export async function measureGateway(
     });
     programs.push(gateway);
 
-    const turns = new Map(variants.map(({ name }) => [name, [] as Turn[]]));
+    const cpu = new Map(variants.map(({ name }) => [name, [] as number[]]));
+    const open = (index: number) =>
+      LoadGenerator.open(
+        ports[index] ?? 0,
+        connections,
+        request(variants[index]?.path ?? ""),
+        Buffer.byteLength(body),
+      );
+    const loads = await Promise.all(variants.map((_, index) => open(index)));
     // Round 0 warms everything up and does not count. The order turns, so that none always follows the same.
     for (let round = 0; round <= rounds; round += 1) {
-      for (let place = 0; place < variants.length; place += 1) {
-        const index = (place + round) % variants.length;
-        const variant = variants[index];
-        if (variant === undefined) continue;
-        const load = await LoadGenerator.open(
-          ports[index] ?? 0,
-          connections,
-          request(variant.path),
-          Buffer.byteLength(body),
-        );
-        await load.saturate(0.2);
-        await delay(100);
+      for (const { index, name } of inTurn(variants, round)) {
         const before = cpuMicroseconds(gateway.pid);
-        const { requests } = await load.saturate(seconds.saturated);
-        await delay(settleMilliseconds);
-        const cpu = (cpuMicroseconds(gateway.pid) - before) / requests;
-        const { p50, p99 } = await load.pace(seconds.paced, settings.requestsPerSecond);
-        load.close();
-        if (round > 0) turns.get(variant.name)?.push({ cpu, p50, p99 });
+        const requests = (await loads[index]?.saturate(seconds.saturated)) ?? 0;
+        // What is still buffered is sent within a second, in a neighbour's burst: one batch of some thousand records.
+        if (round > 0) cpu.get(name)?.push((cpuMicroseconds(gateway.pid) - before) / requests);
       }
       settings.onRound?.(round);
     }
-    return turns;
+    for (const load of loads) load.close();
+    const latencies = new Map(variants.map(({ name }) => [name, [] as Latencies[]]));
+    for (let round = 0; round < settings.pacedRounds; round += 1) {
+      for (const { index, name } of inTurn(variants, round)) {
+        const load = await open(index);
+        latencies.get(name)?.push(await load.pace(seconds.paced, settings.requestsPerSecond));
+        load.close();
+      }
+    }
+    return { cpu, latencies };
   } finally {
     await Promise.all(programs.map((program) => program.stop()));
   }
+}
+
+function inTurn(variants: readonly Variant[], round: number): { name: string; index: number }[] {
+  const named = variants.map(({ name }, index) => ({ name, index }));
+  const first = round % variants.length;
+  return [...named.slice(first), ...named.slice(0, first)];
 }
 
 /** As XrayR asks; the token is nobody's. */

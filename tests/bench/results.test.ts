@@ -72,16 +72,24 @@ test("medians, and medians of what was measured in the same round", () => {
 });
 
 test("the gateway's figures are differences within a round", () => {
-  const turn = (cpu: number, p99: number) => ({ cpu, p50: 1, p99 });
   const variants = ["none", "istioJson", "both", "outOfScope"].map((name) => ({
     ...{ name, title: name, loggers: [], path: "/" },
   }));
-  const turns = new Map([
-    ["none", [turn(40, 2), turn(80, 4), turn(40, 2)]],
-    ["istioJson", [turn(50, 2), turn(100, 4), turn(50, 2)]],
-    ["both", [turn(52, 2.5), turn(104, 5), turn(52, 2.5)]],
-    ["outOfScope", [turn(40.4, 2), turn(80.8, 4), turn(40.4, 2)]],
-  ]);
+  const latencies = (p99s: number[]) => p99s.map((p99) => ({ p50: 1, p99 }));
+  const turns = {
+    cpu: new Map([
+      ["none", [40, 80, 40]],
+      ["istioJson", [50, 100, 50]],
+      ["both", [52, 104, 52]],
+      ["outOfScope", [40.4, 80.8, 40.4]],
+    ]),
+    latencies: new Map([
+      ["none", latencies([2, 4, 2])],
+      ["istioJson", latencies([2, 4, 2])],
+      ["both", latencies([2.5, 5, 2.5])],
+      ["outOfScope", latencies([2, 4, 2])],
+    ]),
+  };
   const figures = figuresOf(variants, turns);
   expect(figures.ratioToIstioJson).toBeCloseTo(1.04);
   expect(figures.addedRatioToIstioJson).toBeCloseTo(1.2);
