@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { types } from "@pulumi/kubernetes";
 import type { IServiceMonitor } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor";
 import * as access from "./exporterAccess";
+import { nodeFlags } from "../exporter/nodeFlags";
 import { managedLabels } from "./gateway";
 import * as endpoint from "./inventoryEndpoint";
 import type { VpsExporterArgs } from "./vpsExporter";
@@ -182,7 +183,7 @@ function podSpec(args: VpsExporterArgs): types.input.core.v1.PodSpec {
       {
         name: "exporter",
         image: args.image ?? args.nodeImage,
-        ...(ownImage ? {} : { command: ["node", `${paths.bundle}/${files.bundle}`] }),
+        ...(ownImage ? {} : { command: ["node", ...nodeFlags, `${paths.bundle}/${files.bundle}`] }),
         args: [
           ...(inventoryFile ? [`--inventory-file=${paths.inventory}/${files.inventory}`] : []),
           ...endpoint.flags(args.inventoryEndpoint),

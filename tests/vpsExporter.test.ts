@@ -98,7 +98,7 @@ test("the bundle runs on the stock image, or an own image runs itself", async ()
   const stock = await pods();
   expect(stock.container).toMatchObject({
     image: "docker.io/library/node:24",
-    command: ["node", "/opt/vpsight/exporter.cjs"],
+    command: ["node", "--max-semi-space-size=2", "/opt/vpsight/exporter.cjs"],
   });
   const own = await pods({ image: "registry.example/vpsight-exporter:1.0" });
   expect(own.container.image).toBe("registry.example/vpsight-exporter:1.0");

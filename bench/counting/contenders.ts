@@ -2,6 +2,7 @@ import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { buildExporter } from "../../exporter/build";
+import { nodeFlags } from "../../exporter/nodeFlags";
 import { partPath } from "../../sandbox/parts/find";
 import { freePorts } from "../ports";
 import { Program } from "../program";
@@ -55,6 +56,7 @@ export async function launchExporter(
   const program = await Program.start({
     ...{ name: "exporter", core, command: process.execPath, log: join(directory, "exporter.log") },
     args: [
+      ...nodeFlags,
       ...nodeArguments,
       ...[bundle, "--inventory-file", inventory],
       ...["--otlp-listen", `127.0.0.1:${otlp}`, "--http-listen", `127.0.0.1:${http}`],

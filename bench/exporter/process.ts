@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { nodeFlags } from "../../exporter/nodeFlags";
 
 /** Kernel's unit of CPU time in /proc/<pid>/stat: always 100 a second for user space on Linux. */
 const ticksPerSecond = 100;
@@ -27,7 +28,7 @@ export class ExporterProcess {
     const path = join(folder, "fleet.json");
     writeFileSync(path, inventory);
     const flags = ["--inventory-file", path, "--otlp-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0"];
-    const child = spawn("taskset", ["-c", String(core), process.execPath, bundle, ...flags], {
+    const child = spawn("taskset", ["-c", String(core), process.execPath, ...nodeFlags, bundle, ...flags], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     let output = "";
