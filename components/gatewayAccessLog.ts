@@ -56,9 +56,8 @@ export const recordOperators: Readonly<Record<AccessRecordField, string>> = {
 };
 
 /**
- * What a person looks for on the gateway's stdout. Each field costs the gateway CPU time on every request, the
- * node id likely most, since Envoy takes the whole query apart for it: what only the metrics need (sizes, node id) goes to
- * the exporter alone. docs/decisions/access-log-cost.md
+ * What a person looks for on the gateway's stdout. Each field costs the gateway CPU time on every request: what only the
+ * metrics need (sizes, node id) goes to the exporter alone. docs/decisions/access-log-cost.md
  */
 const stdoutFormat = {
   start_time: "%START_TIME%",
