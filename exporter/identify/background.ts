@@ -4,6 +4,7 @@ import { isMainThread, parentPort, Worker, workerData } from "node:worker_thread
 import { errorCode, toError } from "../error";
 import type { Vps } from "./inventory";
 import { parseInventory } from "./inventory";
+import { summarise } from "./issue";
 import type { MergedInventory } from "./merge";
 import { mergeInventories } from "./merge";
 
@@ -30,6 +31,8 @@ export class ReadingError extends Error {
     message: string,
     /** `document`: it is wrong and will stay so; `limit`: reading took too long or too much memory this time. */
     readonly reason: "document" | "limit",
+    /** In one line, quoting nothing of the document. */
+    readonly summary: string = message,
   ) {
     super(message);
   }
@@ -42,7 +45,7 @@ interface Job {
 
 /** The fleet travels in slices, each taken apart in a turn of the event loop of its own. */
 interface Reply {
-  readonly problem?: string;
+  readonly problem?: { readonly message: string; readonly summary: string };
   readonly source: string;
   readonly overridden: readonly string[];
   readonly slices: readonly Uint8Array[];
@@ -76,7 +79,8 @@ export async function readInBackground(
   } finally {
     clearTimeout(timeout);
   }
-  if (reply.problem !== undefined) throw new ReadingError(reply.problem, "document");
+  const { problem } = reply;
+  if (problem !== undefined) throw new ReadingError(problem.message, "document", problem.summary);
   const vps: Vps[] = [];
   for (const slice of reply.slices) {
     vps.push(...(deserialize(slice) as Vps[]));
@@ -117,8 +121,14 @@ function perform({ documents }: Job): Reply {
     for (let start = 0; start < vps.length; start += vpsPerSlice)
       slices.push(serialize(vps.slice(start, start + vpsPerSlice)));
     return { source, overridden, slices };
-  } catch (error) {
-    return { problem: toError(error).message, source: "", overridden: [], slices: [] };
+  } catch (thrown) {
+    const error = toError(thrown);
+    return {
+      problem: { message: error.message, summary: summarise(error) },
+      source: "",
+      overridden: [],
+      slices: [],
+    };
   }
 }
 

@@ -23,6 +23,8 @@ export interface InventoryIssue {
 const shownIssues = 50;
 /** Keys and values can be as long as the document; a line about them cannot. */
 const longestLine = 500;
+/** A summary is shown beside others. */
+const longestSummary = 300;
 
 /** An inventory that cannot be used. The message lists the problems (the first 50), one a line. */
 export class InventoryError extends Error {
@@ -39,6 +41,23 @@ export class InventoryError extends Error {
     const count = issues.length === 1 ? "1 problem" : `${issues.length} problems`;
     super([`The inventory ${source} has ${count}:`, ...lines].join("\n"));
   }
+
+  /** The first problem by place and rule, without what was found there, and how many more there are. */
+  get summary(): string {
+    const [first, ...others] = this.issues;
+    if (first === undefined) return this.source;
+    const place = [first.entry === undefined ? "" : `vps[${first.entry.index}]`, first.field].filter(
+      (part) => part !== "",
+    );
+    const more = others.length === 0 ? "" : ` (and ${others.length} more; the log has them)`;
+    return `${this.source}: ${place.join(" ") || "document"}: ${first.allowed}${more}`;
+  }
+}
+
+/** An error in one line of at most 300 characters: its own `summary` when it has one, else its message's first line. */
+export function summarise(error: Error): string {
+  const own = "summary" in error && typeof error.summary === "string" ? error.summary : undefined;
+  return (own ?? error.message.split("\n", 1)[0] ?? "").slice(0, longestSummary);
 }
 
 /** `vps[3] "jp-004" region: must be …; got "JP"`, on one line of at most 500 characters. */

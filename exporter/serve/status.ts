@@ -1,5 +1,5 @@
 import type { Registry } from "prom-client";
-import { InventoryError } from "../identify/issue";
+import { summarise } from "../identify/issue";
 import type { Measurements } from "../measure/measurements";
 import { version } from "../version";
 
@@ -64,8 +64,6 @@ interface TalkersStatus {
 
 const prefix = "vpsight_exporter_";
 const shownTalkers = 100;
-/** Longer texts of problems are cut. */
-const longestProblem = 300;
 
 /** Gathers what `/status` shows, from the exporter's own metrics where they have it. */
 export class StatusReader {
@@ -79,7 +77,7 @@ export class StatusReader {
 
   /** Keeps what was wrong with a source of the inventory. */
   noteProblem(source: string, error: Error): void {
-    this.problems.set(source, describe(error));
+    this.problems.set(source, summarise(error));
   }
 
   async read(notReady: readonly string[]): Promise<Status> {
@@ -135,22 +133,6 @@ export class StatusReader {
       (found?.values ?? []).map(({ labels, value }) => [String(labels[label]), value]),
     );
   }
-}
-
-/** An inventory's first problem by place and rule, without what was found there; of other errors the first line. */
-function describe(error: Error): string {
-  if (!(error instanceof InventoryError))
-    return (error.message.split("\n", 1)[0] ?? "").slice(0, longestProblem);
-  const [first, ...others] = error.issues;
-  if (first === undefined) return error.source;
-  const place = [first.entry === undefined ? "" : `vps[${first.entry.index}]`, first.field].filter(
-    (part) => part !== "",
-  );
-  const more = others.length === 0 ? "" : ` (and ${others.length} more; the log has them)`;
-  return `${error.source}: ${place.join(" ") || "document"}: ${first.allowed}${more}`.slice(
-    0,
-    longestProblem,
-  );
 }
 
 function toIso(seconds: number): string {

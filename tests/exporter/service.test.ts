@@ -159,6 +159,13 @@ describe("the inventory", () => {
       const lines = running.events.filter(({ event }) => event === "inventory not usable");
       expect(lines).toHaveLength(1);
       expect(lines[0]?.["problem"]).toMatch(/has 5 problems:\n(.*\n){4}.*$/);
+      // The status names place and rule, and nothing that stands there.
+      const { inventory } = JSON.parse((await running.get("/status")).text) as {
+        inventory: { sources: { lastProblem: string }[] };
+      };
+      expect(inventory.sources[0]?.lastProblem).toMatch(
+        /: vps\[0\] name: must be a DNS label .*\(and 4 more; the log has them\)$/,
+      );
     },
   );
 
