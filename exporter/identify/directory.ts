@@ -1,5 +1,4 @@
-import type { AddressRange } from "./address";
-import { parseAddress } from "./address";
+import type { AddressRange, AddressWords } from "./address";
 import type { Inventory, Vps } from "./inventory";
 import { PrefixTable } from "./prefixTable";
 
@@ -70,13 +69,12 @@ export class Directory<T> {
   }
 
   /**
-   * @param address the client's address as the gateway wrote it; empty when it did not know it.
+   * @param address the client's address, from `parseAddress`; undefined when the gateway wrote none.
    * @param nodeId what the caller claims to be; empty when it claims nothing.
    */
-  identify(address: string, nodeId: string): Caller<T> {
-    const words = parseAddress(address);
-    if (words === undefined) return noAddress;
-    const site = this.sites.nearest(words);
+  identify(address: AddressWords | undefined, nodeId: string): Caller<T> {
+    if (address === undefined) return noAddress;
+    const site = this.sites.nearest(address);
     return site === undefined ? notInInventory : settle(site, nodeId);
   }
 }

@@ -1,11 +1,12 @@
+import { parseAddress } from "../identify/address";
 import { Directory } from "../identify/directory";
 import type { Inventory, Vps } from "../identify/inventory";
 import { unknownName } from "../identify/shape";
-import { PairTable } from "../pairTable";
 import type { Batch } from "../receive/batch";
-import { elsewhere, missing, numberColumn, numberFields, textColumn, textFields } from "../receive/batch";
+import { missing, numberColumn, numberFields, textColumn } from "../receive/batch";
 import { endpointIndex, endpoints } from "./endpoint";
 import { boundedCode, methodIndex, methods, outcomeOf } from "./outcome";
+import { FieldPairs } from "./fieldPairs";
 import { SeriesTable } from "./seriesTable";
 import type { CheckedField } from "./tally";
 import { Tally } from "./tally";
@@ -38,7 +39,7 @@ interface Fleet {
   /** Gives a VPS's row. */
   readonly directory: Directory<number>;
   /** What the directory said: the row, doubled, and 1 more for a node id mismatch. */
-  readonly callers: PairTable;
+  readonly callers: FieldPairs;
 }
 
 /**
@@ -52,7 +53,7 @@ export class Measurements {
   readonly strangers: TopTalkers | undefined;
   private current = createFleet({ source: "", vps: [] }, undefined);
   /** Endpoint and method of known calls, as `endpoint * methods.length + method`. */
-  private readonly calls = new PairTable(rememberedCalls);
+  private readonly calls = new FieldPairs(rememberedCalls, textColumn.method, textColumn.path);
 
   /** @param followStrangers whether the most frequent unknown addresses are kept. Default true. */
   constructor({ followStrangers = true }: { readonly followStrangers?: boolean } = {}) {
@@ -117,56 +118,34 @@ export class Measurements {
   /** The row of the record's caller. */
   private identify(batch: Batch, record: number, nowSeconds: number): number {
     const { callers, directory, table } = this.current;
-    const { ranges, view } = batch;
-    const at = record * textFields.length * 2;
-    const addressStart = ranges[at + textColumn.clientAddress * 2] ?? 0;
-    const addressEnd = ranges[at + textColumn.clientAddress * 2 + 1] ?? 0;
-    const nodeStart = ranges[at + textColumn.nodeId * 2] ?? 0;
-    const nodeEnd = ranges[at + textColumn.nodeId * 2 + 1] ?? 0;
-    const inMessage = addressStart !== elsewhere && nodeStart !== elsewhere;
-    const remembered = inMessage ? callers.find(view, addressStart, addressEnd, nodeStart, nodeEnd) : -1;
+    const remembered = callers.find(batch, record);
     if (remembered >= 0) {
       const row = remembered >> 1;
       if ((remembered & 1) === 1) table.countMismatch(row);
       return row;
     }
-    const address = batch.text(record, textColumn.clientAddress);
+    const address = parseAddress(batch.text(record, textColumn.clientAddress));
     const caller = directory.identify(address, batch.text(record, textColumn.nodeId));
     const row = caller.known ? caller.value : unknownRow;
     if (caller.nodeIdMismatch) table.countMismatch(row);
     // Unknown callers do not enter: whoever floods with addresses pushes nobody out.
-    if (!caller.known) {
+    if (caller.known) callers.set(batch, record, row * 2 + Number(caller.nodeIdMismatch));
+    else {
       this.tally.unknown[caller.reason] += 1;
       this.strangers?.add(address, nowSeconds);
-    } else if (inMessage) {
-      callers.set(
-        view,
-        addressStart,
-        addressEnd,
-        nodeStart,
-        nodeEnd,
-        row * 2 + Number(caller.nodeIdMismatch),
-      );
     }
     return row;
   }
 
   /** The record's endpoint and method, as `endpoint * methods.length + method`. */
   private recogniseCall(batch: Batch, record: number): number {
-    const { ranges, view } = batch;
-    const at = record * textFields.length * 2;
-    const methodStart = ranges[at + textColumn.method * 2] ?? 0;
-    const methodEnd = ranges[at + textColumn.method * 2 + 1] ?? 0;
-    const pathStart = ranges[at + textColumn.path * 2] ?? 0;
-    const pathEnd = ranges[at + textColumn.path * 2 + 1] ?? 0;
-    const inMessage = methodStart !== elsewhere && pathStart !== elsewhere;
-    const remembered = inMessage ? this.calls.find(view, methodStart, methodEnd, pathStart, pathEnd) : -1;
+    const remembered = this.calls.find(batch, record);
     if (remembered >= 0) return remembered;
     const endpoint = endpointIndex(batch.text(record, textColumn.path));
     const method = methodIndex(batch.text(record, textColumn.method));
     const call = endpoint * methods.length + method;
     const madeUp = method === methods.length - 1 || endpoint === endpoints.length - 1;
-    if (inMessage && !madeUp) this.calls.set(view, methodStart, methodEnd, pathStart, pathEnd, call);
+    if (!madeUp) this.calls.set(batch, record, call);
     return call;
   }
 
@@ -203,5 +182,6 @@ function createFleet(inventory: Inventory, previous: Fleet | undefined): Fleet {
   });
   const rows = new Map(vps.map(({ vps, series }) => [vps, series.row]));
   const directory = new Directory(inventory, (vps) => rows.get(vps) ?? unknownRow);
-  return { vps, unknown, table, directory, callers: new PairTable(rememberedCallers) };
+  const callers = new FieldPairs(rememberedCallers, textColumn.clientAddress, textColumn.nodeId);
+  return { vps, unknown, table, directory, callers };
 }

@@ -1,4 +1,5 @@
-import { formatAddress, parseAddress } from "../identify/address";
+import type { AddressWords } from "../identify/address";
+import { formatAddress } from "../identify/address";
 
 /** One of the callers that make themselves heard most. */
 export interface Talker {
@@ -65,13 +66,12 @@ export class TopTalkers {
 
   /**
    * Counts one request.
-   * @param address as the gateway wrote it; what is no address is passed over.
+   * @param address from `parseAddress`; what is no address is passed over.
    */
-  add(address: string, nowSeconds: number): void {
-    const words = parseAddress(address);
-    if (words === undefined) return;
-    const [first = 0, second = 0, third = 0, fourth = 0] = words;
-    if (words.length === 2) this.addKey(0, first * 0x10000 + second, 0, nowSeconds);
+  add(address: AddressWords | undefined, nowSeconds: number): void {
+    if (address === undefined) return;
+    const [first = 0, second = 0, third = 0, fourth = 0] = address;
+    if (address.length === 2) this.addKey(0, first * 0x10000 + second, 0, nowSeconds);
     else this.addKey(first * 0x10000 + second, third * 0x10000 + fourth, 1, nowSeconds);
   }
 

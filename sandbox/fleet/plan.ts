@@ -1,4 +1,4 @@
-import { formatAddress } from "../../exporter/identify/address";
+import { formatAddress, parseAddress } from "../../exporter/identify/address";
 import type { AddressRange } from "../../exporter/identify/address";
 import { Directory } from "../../exporter/identify/directory";
 import type { Inventory, Vps } from "../../exporter/identify/inventory";
@@ -66,7 +66,7 @@ export function planFleet(
 ): PlannedVps[] {
   const directory = new Directory(inventory, (vps) => vps.name);
   const taken = Object.entries(outside).flatMap(([role, address]) => {
-    const caller = directory.identify(address, "");
+    const caller = directory.identify(parseAddress(address), "");
     const free = !caller.known && caller.reason === "not_in_inventory";
     return free ? [] : [`${address} (the sandbox's ${role})`];
   });

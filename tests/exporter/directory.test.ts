@@ -1,3 +1,4 @@
+import { parseAddress } from "../../exporter/identify/address";
 import { Directory } from "../../exporter/identify/directory";
 import { parseInventory } from "../../exporter/identify/inventory";
 import { createFleet } from "./fleet";
@@ -16,7 +17,7 @@ function lookUp(...entries: readonly Entry[]): (address: string, nodeId?: string
   );
   const directory = new Directory(inventory, ({ name }) => name);
   return (address, nodeId = "") => {
-    const caller = directory.identify(address, nodeId);
+    const caller = directory.identify(parseAddress(address), nodeId);
     return (caller.known ? caller.value : `?${caller.reason}`) + (caller.nodeIdMismatch ? "!" : "");
   };
 }
@@ -120,9 +121,12 @@ test("a look-up costs about the same with 10 VPSes and with 10,000", () => {
     const round = (from: number) => {
       for (let turn = from; turn < from + 10_000; turn += 1) {
         const index = turn % size;
-        directory.identify(`2001:db8:${index.toString(16)}::${(turn % 65_536).toString(16)}`, "");
-        directory.identify(`10.${index >> 8}.${index & 255}.1`, "");
-        directory.identify(`192.0.${(turn >> 8) & 255}.${turn & 255}`, "");
+        directory.identify(
+          parseAddress(`2001:db8:${index.toString(16)}::${(turn % 65_536).toString(16)}`),
+          "",
+        );
+        directory.identify(parseAddress(`10.${index >> 8}.${index & 255}.1`), "");
+        directory.identify(parseAddress(`192.0.${(turn >> 8) & 255}.${turn & 255}`), "");
       }
     };
     round(0);

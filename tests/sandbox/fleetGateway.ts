@@ -9,6 +9,7 @@ import { createSecureServer } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseAddress } from "../../exporter/identify/address";
 import { Directory } from "../../exporter/identify/directory";
 import type { Inventory } from "../../exporter/identify/inventory";
 import { endpointIndex, endpoints } from "../../exporter/measure/endpoint";
@@ -175,7 +176,7 @@ export class TestGateway {
     });
     response.on("close", () => {
       const nodeId = url.searchParams.get("node_id") ?? "";
-      const caller = this.directory.identify(address, nodeId);
+      const caller = this.directory.identify(parseAddress(address), nodeId);
       this.log.push({
         ...{ address, nodeId, method: request.method, path: url.pathname },
         sender: caller.known ? caller.value : unknownSender,

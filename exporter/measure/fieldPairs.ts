@@ -1,0 +1,62 @@
+import { PairTable } from "../pairTable";
+import type { Batch } from "../receive/batch";
+import { elsewhere, textFields } from "../receive/batch";
+
+/**
+ * Remembers a small number for what two text fields of a record say together, without making strings of them. A cache, see
+ * `PairTable`: a pair may be gone at any time, and one that does not stand in the message as text never enters.
+ */
+export class FieldPairs {
+  private readonly table: PairTable;
+
+  /**
+   * @param entries a power of two; 64 bytes each.
+   * @param first column of the one field, from `textColumn`.
+   * @param second column of the other.
+   */
+  constructor(
+    entries: number,
+    private readonly first: number,
+    private readonly second: number,
+  ) {
+    this.table = new PairTable(entries);
+  }
+
+  /** @returns what was set for the record's pair, or -1. */
+  find(batch: Batch, record: number): number {
+    const { ranges, view } = batch;
+    const one = positionOf(record, this.first);
+    const other = positionOf(record, this.second);
+    if (!isInMessage(batch, one) || !isInMessage(batch, other)) return -1;
+    const { table } = this;
+    return table.find(
+      view,
+      ranges[one] ?? 0,
+      ranges[one + 1] ?? 0,
+      ranges[other] ?? 0,
+      ranges[other + 1] ?? 0,
+    );
+  }
+
+  /** @param value 0 or more. */
+  set(batch: Batch, record: number, value: number): void {
+    const { ranges, view } = batch;
+    const one = positionOf(record, this.first);
+    const other = positionOf(record, this.second);
+    if (!isInMessage(batch, one) || !isInMessage(batch, other)) return;
+    const { table } = this;
+    table.set(
+      view,
+      ranges[one] ?? 0,
+      ranges[one + 1] ?? 0,
+      ranges[other] ?? 0,
+      ranges[other + 1] ?? 0,
+      value,
+    );
+  }
+}
+
+/** Where a text's start stands in `ranges`; its end is the next number. */
+const positionOf = (record: number, column: number) => (record * textFields.length + column) * 2;
+
+const isInMessage = ({ ranges }: Batch, position: number) => ranges[position] !== elsewhere;
