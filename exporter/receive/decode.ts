@@ -31,10 +31,9 @@ export class BatchError extends Error {
 export const maxRecordsPerBatch = 65_536;
 
 const lengthDelimited = 2;
+/** The way to a record: resource_logs of the request, scope_logs, log_records. */
+const levels = [tag(1), tag(2), tag(2)] as const;
 const tags = {
-  request: { resourceLogs: tag(1) },
-  resourceLogs: { scopeLogs: tag(2) },
-  scopeLogs: { logRecords: tag(2) },
   logRecord: { timeUnixNano: tag(1, 1), attributes: tag(6) },
   keyValue: { key: tag(1), value: tag(2) },
   anyValue: { stringValue: tag(1), intValue: tag(3, 0) },
@@ -75,29 +74,17 @@ class BatchDecoder {
     this.message = message;
     this.view = this.batch.view;
     this.position = 0;
-    const end = message.length;
-    while (this.position < end) {
-      const found = this.readVarint();
-      if (found === tags.request.resourceLogs) this.readResourceLogs(this.endOfField(end));
-      else this.skip(found);
-    }
-    if (this.position !== end) throw malformed();
+    this.readLevel(0, message.length);
   }
 
-  private readResourceLogs(end: number): void {
+  /** Reads a message around the records, entering the fields that lead to them and skipping the others. */
+  private readLevel(level: number, end: number): void {
+    const wanted = levels[level];
     while (this.position < end) {
       const found = this.readVarint();
-      if (found === tags.resourceLogs.scopeLogs) this.readScopeLogs(this.endOfField(end));
-      else this.skip(found);
-    }
-    if (this.position !== end) throw malformed();
-  }
-
-  private readScopeLogs(end: number): void {
-    while (this.position < end) {
-      const found = this.readVarint();
-      if (found === tags.scopeLogs.logRecords) this.readRecord(this.endOfField(end));
-      else this.skip(found);
+      if (found !== wanted) this.skip(found);
+      else if (level + 1 === levels.length) this.readRecord(this.endOfField(end));
+      else this.readLevel(level + 1, this.endOfField(end));
     }
     if (this.position !== end) throw malformed();
   }
