@@ -30,7 +30,7 @@ export async function writeMetrics(
   }
   const sent = finished(response);
   if (!compress) {
-    await Promise.race([writeAhead(response, pieces), sent]);
+    await Promise.race([writeAll(response, pieces, handOverCopy), sent]);
     await sent;
     return;
   }
@@ -38,7 +38,7 @@ export async function writeMetrics(
   const gzip = createGzip({ level: constants.Z_BEST_SPEED, chunkSize: compressedChunkBytes });
   try {
     gzip.pipe(response);
-    await Promise.race([writeAll(gzip, pieces), sent]);
+    await Promise.race([writeAll(gzip, pieces, handOver), sent]);
     await sent;
   } finally {
     gzip.destroy();
@@ -46,29 +46,28 @@ export async function writeMetrics(
 }
 
 /**
- * Hands over copies up to the stream's high-water mark, so that neither side waits for the other piece by piece: without
- * compression a large fleet has 1,600 of them.
+ * Hands over a copy of each piece, up to the answer's high-water mark, so that neither side waits for the other piece by
+ * piece: without compression a large fleet has 1,600 of them.
  */
-async function writeAhead(
-  response: ServerResponse,
+async function handOverCopy(response: ServerResponse, piece: string | Uint8Array): Promise<void> {
+  if (!response.write(Buffer.from(piece))) await once(response, "drain");
+}
+
+/** The callback comes when the stream is done with the piece; a slow scraper makes it come late. */
+function handOver(stream: Writable, piece: string | Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.write(piece, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+async function writeAll<S extends Writable>(
+  stream: S,
   pieces: AsyncIterable<string | Uint8Array>,
+  write: (stream: S, piece: string | Uint8Array) => Promise<void>,
 ): Promise<void> {
   await takeTurn();
   for await (const piece of pieces) {
-    if (!response.write(Buffer.from(piece))) await once(response, "drain");
-    if (response.destroyed) return;
-    await takeTurn();
-  }
-  response.end();
-}
-
-async function writeAll(stream: Writable, pieces: AsyncIterable<string | Uint8Array>): Promise<void> {
-  await takeTurn();
-  for await (const piece of pieces) {
-    // Its callback comes when the stream is done with the piece; a slow scraper makes it come late.
-    await new Promise<void>((resolve, reject) => {
-      stream.write(piece, (error) => (error ? reject(error) : resolve()));
-    });
+    await write(stream, piece);
     if (stream.destroyed) return;
     await takeTurn();
   }
