@@ -6,6 +6,7 @@ import { MeshTopology, type MeshTopologyArgs } from "../components/meshTopology"
 import { configSchema } from "../configSchema";
 import { parseMeshSettings } from "../exporter/measure/meshSettings";
 import { parseInventory } from "../exporter/identify/inventory";
+import { meshSettings as expectedSettings } from "./exporter/mesh";
 import { only, record } from "./support/mocks";
 
 const { vps } = parseInventory(
@@ -67,24 +68,7 @@ test("pods found by annotations get no ServiceMonitor", async () => {
 test("by default the exporter gets exactly the labels that Kiali needs, in a form it takes", () => {
   const values = configSchema.parse({ fleet: { file: "x" } });
   const settings = meshSettings(values);
-  expect(settings).toEqual({
-    sides: "auto",
-    bothUpTo: 300,
-    namespace: "edge-nodes",
-    cluster: "Kubernetes",
-    regionPrefix: "edge-",
-    gateway: {
-      namespace: "istio-system",
-      workload: "istio-ingressgateway",
-      canonicalService: "istio-ingressgateway",
-      canonicalRevision: "latest",
-      host: "istio-ingressgateway.istio-system.svc.cluster.local",
-      serviceName: "unknown",
-    },
-    extraLabels: {},
-    strangers: false,
-    bytes: false,
-  });
+  expect(settings).toEqual(expectedSettings);
   expect(parseMeshSettings(JSON.stringify(settings))).toEqual(settings);
 });
 
