@@ -13,9 +13,8 @@ export const apiVersions = {
   destinationRule: "networking.istio.io/v1",
   peerAuthentication: "security.istio.io/v1",
   authorizationPolicy: "security.istio.io/v1",
-  serviceMonitor: "monitoring.coreos.com/v1",
-  podMonitor: "monitoring.coreos.com/v1",
-  prometheusRule: "monitoring.coreos.com/v1",
+  /** Of ServiceMonitor, PodMonitor and PrometheusRule. */
+  monitoring: "monitoring.coreos.com/v1",
   sidecar: "networking.istio.io/v1",
   /** Of WorkloadGroup and WorkloadEntry. */
   workload: "networking.istio.io/v1",

@@ -1,10 +1,9 @@
-import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { IPodMonitor } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PodMonitor";
 import type { IPrometheusRule } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PrometheusRule";
 import { ruleGroups, type RuleSettings } from "../rules";
-import { apiVersions } from "../versions";
-import { managedLabels, type Gateway } from "./gateway";
+import type { Gateway } from "./gateway";
+import { monitoringObject } from "./monitoringObject";
 
 export interface FleetRulesArgs extends RuleSettings {
   /** Prefix of the objects' names. */
@@ -20,11 +19,6 @@ export interface FleetRulesArgs extends RuleSettings {
   scrapeInterval: string;
 }
 
-const kinds = {
-  rules: { apiVersion: apiVersions.prometheusRule, kind: "PrometheusRule" },
-  monitor: { apiVersion: apiVersions.podMonitor, kind: "PodMonitor" },
-} as const;
-
 /** Recording rules and alerts for the Prometheus Operator, and the gateway's counters that they read. */
 export class FleetRules extends pulumi.ComponentResource {
   constructor(name: string, args: FleetRulesArgs, options: pulumi.ComponentResourceOptions) {
@@ -35,26 +29,23 @@ export class FleetRules extends pulumi.ComponentResource {
   }
 
   private createRules(name: string, args: FleetRulesArgs) {
+    const { objectName, namespace, labels } = args;
     const spec: IPrometheusRule["spec"] = { groups: ruleGroups(args) };
-    this.createObject(`${name}-rules`, args, { ...kinds.rules, name: `${args.objectName}-rules`, spec });
+    monitoringObject(
+      `${name}-rules`,
+      { kind: "PrometheusRule", name: `${objectName}-rules`, namespace, labels, spec },
+      { parent: this },
+    );
   }
 
   private createGatewayMonitor(name: string, args: FleetRulesArgs) {
+    const { objectName, namespace, labels } = args;
     const spec = gatewayMonitorSpec(args);
-    this.createObject(`${name}-gateway`, args, {
-      ...kinds.monitor,
-      name: `${args.objectName}-gateway`,
-      spec,
-    });
-  }
-
-  private createObject(
-    resourceName: string,
-    { namespace, labels }: FleetRulesArgs,
-    { name, ...object }: { apiVersion: string; kind: string; name: string; spec: object | undefined },
-  ) {
-    const metadata = { name, namespace, labels: { ...managedLabels, ...labels } };
-    new k8s.apiextensions.CustomResource(resourceName, { ...object, metadata }, { parent: this });
+    monitoringObject(
+      `${name}-gateway`,
+      { kind: "PodMonitor", name: `${objectName}-gateway`, namespace, labels, spec },
+      { parent: this },
+    );
   }
 }
 

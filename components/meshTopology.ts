@@ -6,6 +6,7 @@ import { apiVersions } from "../versions";
 import { managedLabels } from "./gateway";
 import { meshObjects, type MeshVps } from "./meshObjects";
 import { meshObjectsHooks } from "./meshObjectsSync";
+import { monitoringObject } from "./monitoringObject";
 import type { ClusterAccess } from "./retirement";
 import { metricsPort, metricsServiceLabels } from "./vpsExporterObjects";
 
@@ -59,16 +60,13 @@ export class MeshTopology extends pulumi.ComponentResource {
 
   private createMonitor(name: string, args: MeshTopologyArgs) {
     if (args.monitoring.discovery !== "serviceMonitor") return;
-    new k8s.apiextensions.CustomResource(
+    monitoringObject(
       `${name}-monitor`,
       {
-        apiVersion: apiVersions.serviceMonitor,
         kind: "ServiceMonitor",
-        metadata: {
-          name: `${args.objectName}-mesh`,
-          namespace: args.exporterNamespace,
-          labels: { ...managedLabels, ...args.monitoring.labels },
-        },
+        name: `${args.objectName}-mesh`,
+        namespace: args.exporterNamespace,
+        labels: args.monitoring.labels,
         spec: meshMonitorSpec(args),
       },
       { parent: this },

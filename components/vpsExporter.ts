@@ -7,6 +7,7 @@ import type { ExporterAccess } from "./exporterAccess";
 import type { Gateway } from "./gateway";
 import type { InventoryEndpoint } from "./inventoryEndpoint";
 import * as endpoint from "./inventoryEndpoint";
+import { monitoringObject } from "./monitoringObject";
 import * as objects from "./vpsExporterObjects";
 
 export interface VpsExporterArgs {
@@ -203,15 +204,12 @@ export class VpsExporter extends pulumi.ComponentResource {
 
   private createMonitor(name: string, args: VpsExporterArgs, options: pulumi.CustomResourceOptions) {
     if (args.monitoring.discovery !== "serviceMonitor") return;
-    new k8s.apiextensions.CustomResource(
+    monitoringObject(
       `${name}-monitor`,
       {
-        apiVersion: apiVersions.serviceMonitor,
         kind: "ServiceMonitor",
-        metadata: {
-          ...objects.metadata(args),
-          labels: { ...objects.labels(args), ...args.monitoring.labels },
-        },
+        ...objects.metadata(args),
+        labels: { ...objects.selectorLabels(args), ...args.monitoring.labels },
         spec: objects.serviceMonitorSpec(args),
       },
       options,

@@ -116,7 +116,7 @@ export function metricsService(args: VpsExporterArgs): types.input.core.v1.Servi
       clusterIP: "None",
       publishNotReadyAddresses: true,
       selector: selectorLabels(args),
-      ports: [{ name: "http-metrics", port: ports.metrics, targetPort: "http-metrics" }],
+      ports: [{ name: metricsPort, port: ports.metrics, targetPort: metricsPort }],
     },
   };
 }
@@ -248,8 +248,8 @@ export function disruptionBudget(args: VpsExporterArgs): types.input.policy.v1.P
 }
 
 /**
- * In: records from the gateway's pods, scrapes from Prometheus' pods. Out: what the inventory's endpoint and the mode of access need. The
- * kubelet's probes come from the node, which a NetworkPolicy cannot keep out:
+ * In: records from the gateway's pods, scrapes from Prometheus' pods. Out: what the inventory's endpoint and the mode of
+ * access need. The kubelet's probes come from the node, which a NetworkPolicy cannot keep out:
  * https://kubernetes.io/docs/concepts/services-networking/network-policies/
  */
 export function networkPolicy(args: VpsExporterArgs): types.input.networking.v1.NetworkPolicy {
