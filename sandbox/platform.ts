@@ -1,13 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import * as path from "node:path";
-import { CoreV1Api } from "@kubernetes/client-node";
 import { stringify } from "yaml";
 import { ports } from "../components/vpsExporterObjects";
 import type { Inventory, Vps } from "../exporter/identify/inventory";
 import {
   ingressGateway,
   panel,
+  listPods,
   prometheusLabels,
   readyPodAddress,
   sandboxImages,
@@ -32,6 +32,9 @@ import { addWanAddresses, sandboxNetwork } from "./namespace/network";
 import type { SandboxNamespace } from "./namespace/inside";
 import { Progress } from "./progress";
 import { buildXboard, XboardControl } from "./xboard";
+
+/** Labels of the exporter's Pods in the namespace `vpsight`. */
+export const exporterLabels = { "app.kubernetes.io/name": "vpsight-exporter" } as const;
 
 const fleetFile = path.join(__dirname, "../fleet/sandbox.yaml");
 
@@ -193,11 +196,8 @@ async function start(
   const xboardAddress = await address(panel.namespace, { app: panel.name });
 
   const exporters = async () => {
-    const { items } = await kubeConfig.makeApiClient(CoreV1Api).listNamespacedPod({
-      namespace: "vpsight",
-      labelSelector: "app.kubernetes.io/name=vpsight-exporter",
-    });
-    return items
+    const pods = await listPods(kubeConfig, "vpsight", exporterLabels);
+    return pods
       .filter(
         ({ metadata, status }) => metadata?.deletionTimestamp === undefined && status?.phase === "Running",
       )

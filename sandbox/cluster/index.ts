@@ -33,4 +33,4 @@ export {
   type SeedOptions,
   type SeededCluster,
 } from "./seed";
-export { podProblems, workloadProblems } from "./workload";
+export { listPods, podProblems, readyPods, workloadProblems } from "./workload";

@@ -1,13 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { AppsV1Api, CoreV1Api, CustomObjectsApi, type KubeConfig } from "@kubernetes/client-node";
+import { AppsV1Api, CustomObjectsApi, type KubeConfig } from "@kubernetes/client-node";
 import { CertificateAuthority } from "../controlPlane/certificates";
 import { applyObjects, parseObjects, toClusterObject, waitFor, type ClusterObject } from "./apply";
 import { gatewayDeployment, ingressGateway, type GatewayOptions } from "./gateway";
 import { prometheusVersion } from "./images";
 import { istioStatsStandIn } from "./istioStats";
 import { panel, panelDeployment, panelTlsSecret, panelTokenSecret, type PanelOptions } from "./panel";
-import { workloadProblems } from "./workload";
+import { readyPods, workloadProblems } from "./workload";
 
 /** What the cluster is to look like before vpsight comes. */
 export interface SeedOptions {
@@ -93,15 +93,7 @@ export async function readyPodAddress(
   namespace: string,
   labels: Readonly<Record<string, string>>,
 ): Promise<string | undefined> {
-  const labelSelector = Object.entries(labels)
-    .map(([name, value]) => `${name}=${value}`)
-    .join(",");
-  const { items } = await kubeConfig.makeApiClient(CoreV1Api).listNamespacedPod({ namespace, labelSelector });
-  const ready = items.find(
-    ({ metadata, status }) =>
-      metadata?.deletionTimestamp === undefined &&
-      status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True"),
-  );
+  const [ready] = await readyPods(kubeConfig, namespace, labels);
   return ready?.status?.podIP;
 }
 

@@ -8,10 +8,33 @@ export async function workloadProblems(kubeConfig: KubeConfig, namespace: string
   return problems.length === 0 ? "all its Pods are ready" : problems.join("; ");
 }
 
+/** The Pods with all of these labels. */
+export async function listPods(
+  kubeConfig: KubeConfig,
+  namespace: string,
+  labels: Readonly<Record<string, string>>,
+): Promise<V1Pod[]> {
+  const labelSelector = Object.entries(labels)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(",");
+  const { items } = await kubeConfig.makeApiClient(CoreV1Api).listNamespacedPod({ namespace, labelSelector });
+  return items;
+}
+
+/** Those of them that are ready and stay. */
+export async function readyPods(...which: Parameters<typeof listPods>): Promise<V1Pod[]> {
+  const pods = await listPods(...which);
+  return pods.filter((pod) => pod.metadata?.deletionTimestamp === undefined && isReady(pod));
+}
+
+function isReady({ status }: V1Pod): boolean {
+  return status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") ?? false;
+}
+
 /** What keeps a Pod from being ready; empty when it is ready. */
 export function podProblems(pod: V1Pod): string[] {
+  if (isReady(pod)) return [];
   const { conditions = [], containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
-  if (conditions.some(({ type, status }) => type === "Ready" && status === "True")) return [];
   const name = pod.metadata?.name ?? "";
   const unscheduled = conditions.find(({ type, status }) => type === "PodScheduled" && status === "False");
   if (unscheduled !== undefined) return [`${name}: not scheduled: ${unscheduled.message ?? ""}`];

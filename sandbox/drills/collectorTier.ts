@@ -1,7 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { CoreV1Api } from "@kubernetes/client-node";
-import { applyObjects, collectorImage, waitFor } from "../cluster";
+import { applyObjects, collectorImage, readyPods, waitFor } from "../cluster";
 import type { Platform } from "../platform";
 
 const namespace = "observability";
@@ -63,10 +62,7 @@ export async function startCollectorTier(
     "sandbox",
   );
   const pods = await waitFor("the Collectors", 60_000, async () => {
-    const { items } = await kubeConfig.makeApiClient(CoreV1Api).listNamespacedPod({ namespace });
-    const ready = items.filter(({ status }) =>
-      status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True"),
-    );
+    const ready = await readyPods(kubeConfig, namespace, labels);
     return ready.length === replicas ? ready.map(({ status }) => status?.podIP ?? "") : undefined;
   });
   return { accepted: async () => Promise.all(pods.map(acceptedRecords)) };

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { AppsV1Api, CoreV1Api, PatchStrategy, setHeaderOptions, type V1Pod } from "@kubernetes/client-node";
-import { waitFor } from "../cluster";
-import type { Platform } from "../platform";
+import { AppsV1Api, PatchStrategy, setHeaderOptions } from "@kubernetes/client-node";
+import { listPods, readyPods, waitFor } from "../cluster";
+import { exporterLabels, type Platform } from "../platform";
 
 /** The exporter's Deployment as `kubectl` handles it: restart, scale, wait. */
 export class ExporterDeployment {
@@ -34,7 +34,7 @@ export class ExporterDeployment {
   /** Waits until no pod is on its way out. */
   async settled(): Promise<void> {
     await waitFor("the end of old exporters", 120_000, async () =>
-      (await this.pods()).every(({ metadata }) => metadata?.deletionTimestamp === undefined)
+      (await listPods(...this.which)).every(({ metadata }) => metadata?.deletionTimestamp === undefined)
         ? true
         : undefined,
     );
@@ -43,21 +43,15 @@ export class ExporterDeployment {
 
   /** Those that are ready and stay. */
   async readyPods(): Promise<{ name: string; address: string }[]> {
-    return (await this.pods())
-      .filter(
-        ({ metadata, status }) =>
-          metadata?.deletionTimestamp === undefined &&
-          status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True"),
-      )
-      .map(({ metadata, status }) => ({ name: metadata?.name ?? "", address: status?.podIP ?? "" }));
+    const pods = await readyPods(...this.which);
+    return pods.map(({ metadata, status }) => ({
+      name: metadata?.name ?? "",
+      address: status?.podIP ?? "",
+    }));
   }
 
-  private async pods(): Promise<V1Pod[]> {
-    const { items } = await this.platform.controlPlane.kubeConfig.makeApiClient(CoreV1Api).listNamespacedPod({
-      namespace: this.place.namespace,
-      labelSelector: "app.kubernetes.io/name=vpsight-exporter",
-    });
-    return items;
+  private get which(): Parameters<typeof listPods> {
+    return [this.platform.controlPlane.kubeConfig, this.place.namespace, exporterLabels];
   }
 
   private get apps(): AppsV1Api {
