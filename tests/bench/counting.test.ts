@@ -22,8 +22,8 @@ test("a batch without a timed record cannot be replayed", () => {
 
 test("mtail's expression reads the fields in the order in which Envoy wrote them", () => {
   const line =
-    '{"client.address":"203.0.113.7","http.request.method":"GET","x":"-","http.response.status_code":304,' +
-    '"url.path":"/api/v1/server/UniProxy/config"}';
+    '{"ip":"203.0.113.7","method":"GET","x":"-","code":304,' +
+    '"path":"/api/v1/server/UniProxy/config"}';
   const expression = /^\/(.*)\/ \{$/m.exec(mtailProgram(line))?.[1] ?? "";
   // Go names groups (?P<…>), JavaScript (?<…>).
   const groups = new RegExp(expression.replaceAll("(?P<", "(?<")).exec(line)?.groups;
@@ -38,7 +38,7 @@ test("mtail's expression reads the fields in the order in which Envoy wrote them
 test("the Collector counts by client, method, path and code, with deltas added up or not", () => {
   const { connectors, service } = collectorConfig(4317, 9464, true);
   expect(connectors.signal_to_metrics.logs[0]?.attributes).toEqual(
-    ["client.address", "http.request.method", "url.path", "http.response.status_code"].map((key) => ({
+    ["ip", "method", "path", "code"].map((key) => ({
       key,
     })),
   );

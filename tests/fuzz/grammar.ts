@@ -21,8 +21,8 @@ const keys: readonly [string, ...string[]] = [
   ...Object.values(accessRecordFields),
   ...Object.values(accessRecordFields),
   "",
-  "client.addresS",
-  "http.request.methods",
+  "iP",
+  "methods",
 ];
 
 /** Values as gateways write them, and values that only a caller with bad intent can bring about. */

@@ -95,7 +95,7 @@ test("the token is in no log, batch, metric or state", async () => {
     ledger: JSON.stringify(ledger),
   };
   // Each is really there and holds what it should: an empty text would hold no token either.
-  expect(texts["gateway stdout"]).toContain('"url.path":"/api/v1/server/UniProxy/config"');
+  expect(texts["gateway stdout"]).toContain('"path":"/api/v1/server/UniProxy/config"');
   expect(texts["exporter stdout"]).toContain("inventory in force");
   expect(texts["OTLP batches"]).toContain("/api/v1/server/UniProxy/config");
   expect(texts["exporter metrics"]).toContain('vps="jp-001"');

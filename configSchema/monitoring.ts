@@ -1,0 +1,49 @@
+import { z } from "zod";
+import { dnsLabel, duration, flag, labels, section } from "./fields";
+
+/** How Prometheus finds the exporter. */
+export const monitoring = section({
+  /** A ServiceMonitor for the Prometheus Operator (default), or scrape annotations on the pods. */
+  discovery: z
+    .enum(["serviceMonitor", "annotations"], { error: "serviceMonitor or annotations" })
+    .default("serviceMonitor"),
+  /** Labels of the ServiceMonitor. Default: release: kube-prometheus-stack, since that chart ignores objects without it. */
+  labels: labels.default({ release: "kube-prometheus-stack" }),
+  /** Default: 15s. */
+  scrapeInterval: duration.default("15s"),
+  /** The namespace Prometheus runs in; only it may reach the metrics port. Default: monitoring. */
+  prometheusNamespace: dnsLabel.default("monitoring"),
+  /** Labels of Prometheus' pods; {} for every pod of its namespace. Default: app.kubernetes.io/name: prometheus. */
+  prometheusSelector: labels.default({ "app.kubernetes.io/name": "prometheus" }),
+}).prefault({});
+
+/** Recording rules and alerts; needs the Prometheus Operator, as `discovery: serviceMonitor` does. */
+export const rules = section({
+  /** Default: true. */
+  enabled: flag.default(true),
+  /** Where docs/runbooks can be read: each alert links to its page below. Default: the folder's path. */
+  runbookUrl: z
+    .string({ error: "an address without a slash at its end" })
+    .regex(/^\S+[^\s/]$/, { error: "an address without a slash at its end" })
+    .default("docs/runbooks"),
+  /**
+   * A selector of the counter that says how many requests there should be, such as
+   * istio_requests_total{reporter="source",destination_service_name="server-api"}. Default: the gateway's log counters.
+   */
+  expectedRequests: z
+    .string({ error: "a PromQL selector" })
+    .regex(/^[a-zA-Z_:][\w:]*(\{.*\})?$/, { error: "a PromQL selector such as istio_requests_total{…}" })
+    .optional(),
+  /** A PodMonitor for the gateway's log counters on port 15090; false if something scrapes them already. Default: true. */
+  gatewayMonitor: flag.default(true),
+}).prefault({});
+
+/** Grafana dashboards, as ConfigMaps for the sidecar that kube-prometheus-stack brings. */
+export const dashboards = section({
+  /** Default: true. */
+  enabled: flag.default(true),
+  /** The namespace the sidecar watches. Default: monitoring. */
+  namespace: dnsLabel.default("monitoring"),
+  /** The labels the sidecar looks for. Default: grafana_dashboard: "1". */
+  labels: labels.default({ grafana_dashboard: "1" }),
+}).prefault({});
