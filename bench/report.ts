@@ -4,7 +4,7 @@ import type { Goal, Results } from "./results";
 export function renderReport(results: Results, goals: readonly Goal[]): string[] {
   const own = results.counting.find(({ name }) => name === "exporter");
   return [
-    `Counting access records (CPU time, one core each, the same recorded Envoy batches)`,
+    `Counting access records (CPU time, one core each, the same recorded requests of a real Envoy)`,
     ...columns(
       ["", "records per CPU-second", "vpsight is faster by", "memory", "counted"],
       results.counting.map(({ title, recordsPerCpuSecond, residentMiB, sent, counted }) => [

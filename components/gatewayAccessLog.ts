@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { accessRecordFields, type AccessRecordField } from "../exporter/receive/fields";
+import { accessRecordAttributes, accessRecordLine, type AccessRecordField } from "../exporter/receive/fields";
 import { everyConnectionManager, gatewayFilter, type ConfigPatch, type Gateway } from "./gateway";
 import { receiverClusterName, receiverClusters, type Receiver } from "./receiverCluster";
 
@@ -61,13 +61,13 @@ export const recordOperators: Readonly<Record<AccessRecordField, string>> = {
  */
 const stdoutFormat = {
   start_time: "%START_TIME%",
+  client_address: recordOperators.clientAddress,
+  method: recordOperators.method,
+  path: recordOperators.path,
+  response_code: recordOperators.code,
+  duration: recordOperators.durationMilliseconds,
   response_flags: "%RESPONSE_FLAGS%",
-  ...stdoutFields("clientAddress", "method", "path", "code", "durationMilliseconds"),
 };
-
-function stdoutFields(...fields: readonly AccessRecordField[]): Record<string, string> {
-  return Object.fromEntries(fields.map((field) => [accessRecordFields[field], recordOperators[field]]));
-}
 
 /** The whole change: the clusters first, since the loggers name one of them. */
 export const accessLogPatches = (settings: AccessLogSettings): ConfigPatch[] => [
@@ -115,10 +115,11 @@ function otlpLogger({ receiver, bufferBytes, flushInterval, retries }: AccessLog
         },
       },
       disable_builtin_labels: true,
+      body: { string_value: accessRecordLine.map((field) => recordOperators[field]).join(" ") },
       attributes: {
-        values: entries(recordOperators).map(([field, operator]) => ({
-          key: accessRecordFields[field],
-          value: { string_value: operator },
+        values: entries(accessRecordAttributes).map(([field, key]) => ({
+          key,
+          value: { string_value: recordOperators[field] },
         })),
       },
     },

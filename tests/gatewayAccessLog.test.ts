@@ -4,7 +4,7 @@ import {
   recordOperators,
   type AccessLogSettings,
 } from "../components/gatewayAccessLog";
-import { accessRecordFields } from "../exporter/receive/fields";
+import { accessRecordAttributes } from "../exporter/receive/fields";
 import { record } from "./support/mocks";
 
 const settings: AccessLogSettings = {
@@ -21,6 +21,7 @@ interface Logger {
   filter: unknown;
   typed_config: {
     common_config?: { grpc_service: { envoy_grpc: { cluster_name: string; authority: string } } };
+    body?: { string_value: string };
     attributes?: { values: { key: string; value: { string_value: string } }[] };
     log_format?: { json_format: Record<string, string> };
   };
@@ -44,7 +45,10 @@ test("two loggers, the OTLP one first; stdout can be left out", () => {
 test("the OTLP logger sends every field of the contract under the exporter's host name", () => {
   const [otlp] = loggers();
   expect(otlp?.typed_config.attributes?.values.map(({ key }) => key)).toEqual(
-    Object.values(accessRecordFields),
+    Object.values(accessRecordAttributes),
+  );
+  expect(otlp?.typed_config.body?.string_value).toBe(
+    "%REQ(:METHOD)% %RESPONSE_CODE% %DURATION% %BYTES_RECEIVED% %BYTES_SENT% %PATH(NQ)%",
   );
   expect(otlp?.typed_config.common_config?.grpc_service.envoy_grpc).toEqual({
     cluster_name: "vpsight|4317||vpsight-exporter.vpsight.svc.cluster.local",
@@ -55,18 +59,13 @@ test("the OTLP logger sends every field of the contract under the exporter's hos
 test("stdout has what a person reads, and leaves to the exporter what only the metrics need", () => {
   const [, stdout] = loggers();
   expect(Object.keys(stdout?.typed_config.log_format?.json_format ?? {})).toEqual([
-    "start_time",
-    "response_flags",
-    accessRecordFields.clientAddress,
-    accessRecordFields.method,
-    accessRecordFields.path,
-    accessRecordFields.code,
-    accessRecordFields.durationMilliseconds,
+    ...["start_time", "client_address", "method", "path", "response_code", "duration", "response_flags"],
   ]);
 });
 
 test("no operator of either format can carry the query string", () => {
   const formats = loggers().flatMap(({ typed_config }) => [
+    ...(typed_config.body?.string_value.split(" ") ?? []),
     ...(typed_config.attributes?.values.map(({ value }) => value.string_value) ?? []),
     ...Object.values(typed_config.log_format?.json_format ?? {}),
   ]);

@@ -1,4 +1,11 @@
-import { accessRecordFields } from "../../exporter/receive/fields";
+import type { AccessRecordField } from "../../exporter/receive/fields";
+
+/** The record's fields one by one, for those who do not read our line: attributes to the Collector, keys to mtail. */
+export const plainFields = {
+  ...{ clientAddress: "client_address", method: "method", path: "path", code: "code" },
+  ...{ durationMilliseconds: "duration", requestBytes: "request_bytes", responseBytes: "response_bytes" },
+  nodeId: "node_id",
+} as const satisfies Record<AccessRecordField, string>;
 
 /** Upper bounds in milliseconds, as many as the exporter's histogram has. */
 const bucketsMilliseconds = [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000];
@@ -12,7 +19,7 @@ const bucketsMilliseconds = [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 
  */
 export function collectorConfig(otlp: number, http: number, accumulates: boolean) {
   const { clientAddress, method, path, code, durationMilliseconds, requestBytes, responseBytes } =
-    accessRecordFields;
+    plainFields;
   const key = (...names: string[]) => names.map((name) => ({ key: name }));
   const int = (name: string) => `Int(log.attributes["${name}"])`;
   const double = (name: string) => `Double(log.attributes["${name}"])`;
@@ -52,13 +59,13 @@ export function collectorConfig(otlp: number, http: number, accumulates: boolean
 }
 
 const captures: Readonly<Record<string, string>> = {
-  [accessRecordFields.clientAddress]: String.raw`"(?P<client_address>[^"]+)"`,
-  [accessRecordFields.method]: String.raw`"(?P<method>[^"]+)"`,
-  [accessRecordFields.path]: String.raw`"(?P<path>[^"]+)"`,
-  [accessRecordFields.code]: String.raw`(?P<code>\d+)`,
-  [accessRecordFields.durationMilliseconds]: String.raw`(?P<duration>\d+)`,
-  [accessRecordFields.requestBytes]: String.raw`(?P<request_bytes>\d+)`,
-  [accessRecordFields.responseBytes]: String.raw`(?P<response_bytes>\d+)`,
+  [plainFields.clientAddress]: String.raw`"(?P<client_address>[^"]+)"`,
+  [plainFields.method]: String.raw`"(?P<method>[^"]+)"`,
+  [plainFields.path]: String.raw`"(?P<path>[^"]+)"`,
+  [plainFields.code]: String.raw`(?P<code>\d+)`,
+  [plainFields.durationMilliseconds]: String.raw`(?P<duration>\d+)`,
+  [plainFields.requestBytes]: String.raw`(?P<request_bytes>\d+)`,
+  [plainFields.responseBytes]: String.raw`(?P<response_bytes>\d+)`,
 };
 
 /**
@@ -73,7 +80,7 @@ export function mtailProgram(line: string): string {
   const pattern = wanted
     .map((key, index) => {
       const follows = index > 0 && keys.indexOf(key) === keys.indexOf(wanted[index - 1] ?? "") + 1;
-      return `${index === 0 ? "" : follows ? "," : ",.*"}"${key.replaceAll(".", "\\.")}":${captures[key]}`;
+      return `${index === 0 ? "" : follows ? "," : ",.*"}"${key}":${captures[key]}`;
     })
     .join("");
   return `counter requests_total by client_address, method, path, code

@@ -4,12 +4,14 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { recordOperators, type AccessLogSettings } from "../../components/gatewayAccessLog";
-import { accessRecordFields, type AccessRecordField } from "../../exporter/receive/fields";
+import type { AccessRecordField } from "../../exporter/receive/fields";
 import { proxyHeader } from "../../sandbox/fleet/proxyHeader";
 import { startEnvoy } from "../gateway/envoy";
 import { gatewayBootstrap } from "../gateway/bootstrap";
-import { otlpCluster, ownLoggers, receiver } from "../gateway/variants";
+import { receiverClusterName } from "../../components/receiverCluster";
+import { otlpCluster, ownLoggers, receiver, type AccessLogger } from "../gateway/variants";
 import { freePorts } from "../ports";
+import { plainFields } from "./configurations";
 import { createOtlpServer } from "./otlpServer";
 import { readBatch, type RecordedBatch, type Recording } from "./recording";
 
@@ -37,7 +39,7 @@ const calls = [
 
 /**
  * Runs a real Envoy with vpsight's own OTLP logger, has every VPS call through it (its address in a PROXY header), and keeps
- * what was sent, and the same records as JSON lines.
+ * what was sent, and the same records with plain attributes and as JSON lines.
  */
 export async function record({
   vps,
@@ -46,16 +48,20 @@ export async function record({
   format,
   directory,
 }: RecordOptions): Promise<Recording> {
-  const batches: RecordedBatch[] = [];
-  const server = createOtlpServer((message) => batches.push(readBatch(message)));
-  const [admin = 0, port = 0, sink = 0] = await freePorts(3);
-  await new Promise<void>((resolve) => server.listen(sink, "127.0.0.1", resolve));
+  const [admin = 0, port = 0, ...sinkPorts] = await freePorts(4);
+  const [own, plain] = await Promise.all([collect(sinkPorts[0] ?? 0), collect(sinkPorts[1] ?? 0)]);
   const log = join(directory, "recorded.jsonl");
-  const loggers = [...ownLoggers({ ...format, receiver, stdout: false }), jsonLogger(log)];
+  const loggers = [
+    ...ownLoggers({ ...format, receiver, stdout: false }),
+    ...ownLoggers({ ...format, receiver: plainReceiver, stdout: false }).map(withPlainAttributes),
+    jsonLogger(log),
+  ];
   const bootstrap = gatewayBootstrap(
     [{ port, loggers }],
-    { admin, upstream: 1, sink },
-    otlpCluster,
+    {
+      ...{ admin, upstream: 1 },
+      sinks: { [otlpCluster]: own.port, [receiverClusterName(plainReceiver)]: plain.port },
+    },
     calls.map(({ path, status }) => ({
       match: { path },
       direct_response: { status, body: { inline_string: "{}" } },
@@ -69,10 +75,11 @@ export async function record({
     };
     await Promise.all(Array.from({ length: callersAtOnce }, work));
     const records = vps * requestsPerVps;
-    const received = () => batches.reduce((sum, batch) => sum + batch.records, 0);
-    for (let waited = 0; received() < records && waited < 100; waited += 1) await delay(100);
-    if (received() !== records)
-      throw new Error(`the gateway sent ${received()} records of ${records} requests`);
+    for (const { received } of [own, plain]) {
+      for (let waited = 0; received() < records && waited < 100; waited += 1) await delay(100);
+      if (received() !== records)
+        throw new Error(`the gateway sent ${received()} records of ${records} requests`);
+    }
     // The file is flushed at the latest every ten seconds; with the port's listener gone nothing follows.
     await fetch(`http://127.0.0.1:${admin}/reopen_logs`, { method: "POST" });
     let lines: string[] = [];
@@ -82,25 +89,47 @@ export async function record({
     }
     if (lines.length !== records)
       throw new Error(`the gateway wrote ${lines.length} lines for ${records} requests`);
-    return { batches, lines, records };
+    return { batches: own.batches, plainBatches: plain.batches, lines, records };
   } finally {
     await envoy.stop();
-    server.close();
+    own.close();
+    plain.close();
   }
+}
+
+const plainReceiver = { ...receiver, host: "plain.invalid" };
+
+/** Listens for OTLP and keeps what comes. */
+async function collect(port: number) {
+  const batches: RecordedBatch[] = [];
+  const server = createOtlpServer((message) => batches.push(readBatch(message)));
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  const received = () => batches.reduce((sum, { records }) => sum + records, 0);
+  return { port, batches, received, close: () => server.close() };
+}
+
+/** The record's operators under their plain names. */
+const plainOperators = (Object.keys(recordOperators) as AccessRecordField[]).map(
+  (field) => [plainFields[field], recordOperators[field]] as const,
+);
+
+/** Our OTLP logger, with each field as an attribute and no line. */
+function withPlainAttributes({ typed_config, ...logger }: AccessLogger): AccessLogger {
+  const values = plainOperators.map(([key, operator]) => ({ key, value: { string_value: operator } }));
+  return {
+    ...logger,
+    typed_config: { ...(typed_config as object), body: undefined, attributes: { values } },
+  };
 }
 
 /** The same record as one JSON line, sizes included: our own log on stdout leaves them out. */
 function jsonLogger(path: string) {
-  const record = (Object.keys(recordOperators) as AccessRecordField[]).map((field) => [
-    accessRecordFields[field],
-    recordOperators[field],
-  ]);
   return {
     name: "envoy.access_loggers.file",
     typed_config: {
       "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
       path,
-      log_format: { json_format: Object.fromEntries(record) as Record<string, string> },
+      log_format: { json_format: Object.fromEntries(plainOperators) },
     },
   };
 }

@@ -12,8 +12,8 @@ export type Route = Readonly<Record<string, unknown>>;
 export interface GatewayPorts {
   admin: number;
   upstream: number;
-  /** Where OTLP goes. */
-  sink: number;
+  /** Where OTLP goes: names of clusters and their ports. */
+  sinks: Readonly<Record<string, number>>;
 }
 
 /**
@@ -23,8 +23,7 @@ export interface GatewayPorts {
  */
 export function gatewayBootstrap(
   listeners: readonly GatewayListener[],
-  { admin, upstream, sink }: GatewayPorts,
-  otlpCluster: string,
+  { admin, upstream, sinks }: GatewayPorts,
   routes: readonly Route[] = [{ match: { prefix: "/" }, route: { cluster: "upstream" } }],
 ) {
   return {
@@ -45,7 +44,10 @@ export function gatewayBootstrap(
         ],
         filter_chains: [{ filters: [connectionManager(loggers, routes)] }],
       })),
-      clusters: [cluster("upstream", upstream), { ...cluster(otlpCluster, sink), ...http2 }],
+      clusters: [
+        cluster("upstream", upstream),
+        ...Object.entries(sinks).map(([name, port]) => ({ ...cluster(name, port), ...http2 })),
+      ],
     },
   };
 }

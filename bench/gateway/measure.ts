@@ -59,7 +59,7 @@ export async function measureGateway(
     const listeners = variants.map(({ loggers }, index) => ({ port: ports[index] ?? 0, loggers }));
     const gateway = await startEnvoy({
       ...{ name: "gateway", core: cores.measured, drainCore: cores.others, admin, directory },
-      bootstrap: gatewayBootstrap(listeners, { admin, upstream, sink: sinkPort }, otlpCluster),
+      bootstrap: gatewayBootstrap(listeners, { admin, upstream, sinks: { [otlpCluster]: sinkPort } }),
     });
     programs.push(gateway);
 

@@ -1,10 +1,10 @@
 import { PairTable } from "../pairTable";
 import type { Batch } from "../receive/batch";
-import { elsewhere, textFields } from "../receive/batch";
+import { textFields } from "../receive/batch";
 
 /**
  * Remembers a small number for what two text fields of a record say together, without making strings of them. A cache, see
- * `PairTable`: a pair may be gone at any time, and one that does not stand in the message as text never enters.
+ * `PairTable`: a pair may be gone at any time.
  */
 export class FieldPairs {
   private readonly table: PairTable;
@@ -27,9 +27,7 @@ export class FieldPairs {
     const { ranges, view } = batch;
     const one = positionOf(record, this.first);
     const other = positionOf(record, this.second);
-    if (!isInMessage(batch, one) || !isInMessage(batch, other)) return -1;
-    const { table } = this;
-    return table.find(
+    return this.table.find(
       view,
       ranges[one] ?? 0,
       ranges[one + 1] ?? 0,
@@ -43,9 +41,7 @@ export class FieldPairs {
     const { ranges, view } = batch;
     const one = positionOf(record, this.first);
     const other = positionOf(record, this.second);
-    if (!isInMessage(batch, one) || !isInMessage(batch, other)) return;
-    const { table } = this;
-    table.set(
+    this.table.set(
       view,
       ranges[one] ?? 0,
       ranges[one + 1] ?? 0,
@@ -58,5 +54,3 @@ export class FieldPairs {
 
 /** Where a text's start stands in `ranges`; its end is the next number. */
 const positionOf = (record: number, column: number) => (record * textFields.length + column) * 2;
-
-const isInMessage = ({ ranges }: Batch, position: number) => ranges[position] !== elsewhere;

@@ -25,9 +25,6 @@ export const numberColumn = {
 /** What stands in a number's column when the record has none. What is no whole number from 0 up is NaN. */
 export const missing = -1;
 
-/** What stands as a text's start when it is not in the message but in `texts`, at the index that is its end. */
-export const elsewhere = -1;
-
 /**
  * What a batch holds, as columns: where each text stands in the message, and each number. At a million records a second,
  * objects and strings would cost more than everything else.
@@ -44,12 +41,10 @@ export class Batch {
   message: Uint8Array = new Uint8Array();
   /** The message once more, for reading four bytes at a time. */
   view: DataView = new DataView(new ArrayBuffer(0));
-  /** Start and end of each text: `texts` numbers for each record and text field. */
+  /** Start and end of each text in the message, for each record and text field; equal when it is not known. */
   ranges = new Int32Array(0);
   /** `numberFields.length` numbers for each record. */
   numbers = new Float64Array(0);
-  /** Texts that are not in the message as such: numbers sent where text is expected. */
-  readonly texts: string[] = [];
 
   /** Begins anew. */
   reset(message: Uint8Array): void {
@@ -58,7 +53,6 @@ export class Batch {
     this.foreign = 0;
     this.size = 0;
     this.timed = false;
-    this.texts.length = 0;
   }
 
   /** Makes room for one record more. */
@@ -79,7 +73,6 @@ export class Batch {
     const at = (record * textFields.length + column) * 2;
     const start = this.ranges[at] ?? 0;
     const end = this.ranges[at + 1] ?? 0;
-    if (start === elsewhere) return this.texts[end] ?? "";
     return Buffer.from(this.message.buffer, this.message.byteOffset + start, end - start).toString("utf8");
   }
 

@@ -1,10 +1,10 @@
-import { Batch, elsewhere, missing, numberFields, textFields } from "./batch";
-import type { FieldKey } from "./keys";
+import { Batch, missing, numberColumn, numberFields, textColumn, textFields } from "./batch";
+import type { AttributeKey } from "./keys";
 import { expectedKeys, findKey, sameKey } from "./keys";
 
 /**
  * A narrow reader of OTLP's `ExportLogsServiceRequest`. It walks
- * resource_logs > scope_logs > log_records > attributes and skips all else by its length: what the
+ * resource_logs > scope_logs > log_records > body and attributes and skips all else by its length: what the
  * exporter does not need is never turned into objects, and nesting cannot grow the stack.
  * https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/logs/v1/logs.proto
  */
@@ -34,10 +34,23 @@ const lengthDelimited = 2;
 /** The way to a record: resource_logs of the request, scope_logs, log_records. */
 const levels = [tag(1), tag(2), tag(2)] as const;
 const tags = {
-  logRecord: { timeUnixNano: tag(1, 1), attributes: tag(6) },
+  logRecord: { timeUnixNano: tag(1, 1), body: tag(5), attributes: tag(6) },
   keyValue: { key: tag(1), value: tag(2) },
-  anyValue: { stringValue: tag(1), intValue: tag(3, 0) },
+  anyValue: { stringValue: tag(1) },
 } as const;
+
+/** In place of a text column: the record's line, which goes to many columns. */
+const bodyColumn = -1;
+const space = 0x20;
+/** Envoy's word for what it does not know. */
+const dash = 0x2d;
+/** Columns of the numbers in the body's line, in the order of `accessRecordLine`. */
+const lineNumbers = [
+  numberColumn.code,
+  numberColumn.durationMilliseconds,
+  numberColumn.requestBytes,
+  numberColumn.responseBytes,
+];
 
 function tag(field: number, wireType = lengthDelimited): number {
   return (field << 3) | wireType;
@@ -67,7 +80,7 @@ class BatchDecoder {
    * The key that stood at each place of the record before. A gateway writes its attributes in one order, so comparing
    * with this one key nearly always suffices.
    */
-  private readonly expected: (FieldKey | undefined)[] = [...expectedKeys];
+  private readonly expected: (AttributeKey | undefined)[] = [...expectedKeys];
 
   decode(message: Uint8Array): void {
     this.batch.reset(message);
@@ -108,7 +121,8 @@ class BatchDecoder {
         const attributeEnd = this.endOfField(end);
         if (this.readExpected(place, attributeEnd) || this.readAttribute(place, attributeEnd)) ours = true;
         place += 1;
-      } else if (found === tags.logRecord.timeUnixNano) this.readTime(numbersAt);
+      } else if (found === tags.logRecord.body) this.readText(this.endOfField(end), bodyColumn);
+      else if (found === tags.logRecord.timeUnixNano) this.readTime(numbersAt);
       else this.skip(found);
     }
     if (this.position !== end) throw malformed();
@@ -122,35 +136,35 @@ class BatchDecoder {
     const expected = this.expected[place];
     if (expected === undefined) return false;
     const keyStart = position + 2;
-    const valueAt = keyStart + expected.length;
+    const valueAt = keyStart + expected.bytes.length;
     const textStart = valueAt + 4;
     const textLength = end - textStart;
     // Lengths of one byte each: 127 at most, the value's own being two more than its text's.
     if (textLength < 0 || textLength > 125) return false;
     const asEnvoyWrites =
       message[position] === tags.keyValue.key &&
-      message[position + 1] === expected.length &&
+      message[position + 1] === expected.bytes.length &&
       message[valueAt] === tags.keyValue.value &&
       message[valueAt + 1] === textLength + 2 &&
       message[valueAt + 2] === tags.anyValue.stringValue &&
       message[valueAt + 3] === textLength &&
-      sameKey(this.view, keyStart, expected);
+      sameKey(message, keyStart, expected);
     if (!asEnvoyWrites) return false;
-    this.setText(expected, textStart, end);
+    this.setText(expected.column, textStart, end);
     this.position = end;
     return true;
   }
 
   /** Reads an attribute in any form that protobuf allows. @returns whether it is one of ours. */
   private readAttribute(place: number, end: number): boolean {
-    let field: FieldKey | undefined;
+    let key: AttributeKey | undefined;
     let valueStart = -1;
     let valueEnd = -1;
     while (this.position < end) {
       const found = this.readVarint();
       if (found === tags.keyValue.key) {
         const keyEnd = this.endOfField(end);
-        field = findKey(this.view, this.position, keyEnd);
+        key = findKey(this.message, this.position, keyEnd);
         this.position = keyEnd;
       } else if (found === tags.keyValue.value) {
         // Protobuf lets fields come in any order: the value is read when the key is known.
@@ -160,51 +174,73 @@ class BatchDecoder {
       } else this.skip(found);
     }
     if (this.position !== end) throw malformed();
-    if (place < expectedKeys.length) this.expected[place] = field;
-    if (field === undefined) return false;
+    if (place < expectedKeys.length) this.expected[place] = key;
+    if (key === undefined) return false;
     if (valueStart >= 0) {
       this.position = valueStart;
-      this.readValue(field, valueEnd);
+      this.readText(valueEnd, key.column);
       this.position = end;
     }
     return true;
   }
 
-  private readValue(field: FieldKey, end: number): void {
+  /** Reads an AnyValue, which counts only if it is text: an attribute's, or with `bodyColumn` the record's line. */
+  private readText(end: number, column: number): void {
     while (this.position < end) {
       const found = this.readVarint();
       if (found === tags.anyValue.stringValue) {
         const textEnd = this.endOfField(end);
-        this.setText(field, this.position, textEnd);
+        if (column === bodyColumn) this.setLine(this.position, textEnd);
+        else this.setText(column, this.position, textEnd);
         this.position = textEnd;
-      } else if (found === tags.anyValue.intValue) this.setInteger(field, this.readInteger());
-      else this.skip(found);
+      } else this.skip(found);
     }
     if (this.position !== end) throw malformed();
   }
 
-  private setText({ isText, column }: FieldKey, start: number, end: number): void {
-    const { batch, message } = this;
-    // Envoy writes "-" for what it does not know.
-    const unknown = start === end || (end - start === 1 && message[start] === 0x2d);
-    if (isText) {
-      const at = (batch.size * textFields.length + column) * 2;
-      batch.ranges[at] = unknown ? 0 : start;
-      batch.ranges[at + 1] = unknown ? 0 : end;
-    } else {
-      batch.numbers[batch.size * numberFields.length + column] = unknown
-        ? missing
-        : parseDigits(message, start, end);
+  /** Takes the line apart; what it is too short for is not known. */
+  private setLine(start: number, end: number): void {
+    const { batch } = this;
+    const numbersAt = batch.size * numberFields.length;
+    let wordEnd = this.endOfWord(start, end);
+    this.setText(textColumn.method, start, wordEnd);
+    for (const column of lineNumbers) {
+      const wordStart = Math.min(wordEnd + 1, end);
+      wordEnd = this.endOfWord(wordStart, end);
+      batch.numbers[numbersAt + column] = this.parseNumber(wordStart, wordEnd);
     }
+    this.setText(textColumn.path, Math.min(wordEnd + 1, end), end);
   }
 
-  private setInteger({ isText, column }: FieldKey, value: number): void {
+  private endOfWord(start: number, end: number): number {
+    let position = start;
+    while (position < end && this.message[position] !== space) position += 1;
+    return position;
+  }
+
+  private setText(column: number, start: number, end: number): void {
     const { batch } = this;
-    if (isText) {
-      const at = (batch.size * textFields.length + column) * 2;
-      batch.ranges[at] = elsewhere;
-      batch.ranges[at + 1] = batch.texts.push(Number.isNaN(value) ? "" : String(value)) - 1;
-    } else batch.numbers[batch.size * numberFields.length + column] = value;
+    const at = (batch.size * textFields.length + column) * 2;
+    const unknown = this.isUnknown(start, end);
+    batch.ranges[at] = unknown ? 0 : start;
+    batch.ranges[at + 1] = unknown ? 0 : end;
+  }
+
+  private isUnknown(start: number, end: number): boolean {
+    return start === end || (end - start === 1 && this.message[start] === dash);
+  }
+
+  /** A whole number written in decimal; NaN for anything else. 15 digits always fit a double exactly. */
+  private parseNumber(start: number, end: number): number {
+    if (this.isUnknown(start, end)) return missing;
+    if (end - start > 15) return Number.NaN;
+    let value = 0;
+    for (let position = start; position < end; position += 1) {
+      const digit = (this.message[position] ?? 0) - 0x30;
+      if (digit < 0 || digit > 9) return Number.NaN;
+      value = value * 10 + digit;
+    }
+    return value;
   }
 
   /** Nanoseconds since 1970 as seconds, to the microsecond; zero means that the sender had no time. */
@@ -219,15 +255,9 @@ class BatchDecoder {
     if (!none) this.batch.timed = true;
   }
 
-  /** A signed 64-bit varint as a number; NaN when it is negative. */
-  private readInteger(): number {
-    let value = 0;
-    for (let shift = 0; shift < 70; shift += 7) {
-      const byte = this.readByte();
-      value += (byte & 0x7f) * 2 ** shift;
-      // Negative numbers are sent in two's complement of 64 bits.
-      if (byte < 0x80) return value < 2 ** 63 ? value : Number.NaN;
-    }
+  /** Passes over a varint of at most 64 bits. */
+  private skipVarint(): void {
+    for (let bytes = 0; bytes < 10; bytes += 1) if (this.readByte() < 0x80) return;
     throw malformed();
   }
 
@@ -264,7 +294,7 @@ class BatchDecoder {
     if (found < 8) throw malformed();
     switch (found & 7) {
       case 0:
-        this.readInteger();
+        this.skipVarint();
         return;
       case 1:
         this.position += 8;
@@ -282,15 +312,3 @@ class BatchDecoder {
 }
 
 const decoder = new BatchDecoder();
-
-/** A whole number written in decimal; NaN for anything else. 15 digits always fit a double exactly. */
-function parseDigits(message: Uint8Array, start: number, end: number): number {
-  if (end - start > 15) return Number.NaN;
-  let value = 0;
-  for (let position = start; position < end; position += 1) {
-    const digit = (message[position] ?? 0) - 0x30;
-    if (digit < 0 || digit > 9) return Number.NaN;
-    value = value * 10 + digit;
-  }
-  return value;
-}

@@ -22,7 +22,7 @@ test("a batch without a timed record cannot be replayed", () => {
 
 test("mtail's expression reads the fields in the order in which Envoy wrote them", () => {
   const line =
-    '{"ip":"203.0.113.7","method":"GET","x":"-","code":304,' +
+    '{"client_address":"203.0.113.7","method":"GET","x":"-","code":304,' +
     '"path":"/api/v1/server/UniProxy/config"}';
   const expression = /^\/(.*)\/ \{$/m.exec(mtailProgram(line))?.[1] ?? "";
   // Go names groups (?P<…>), JavaScript (?<…>).
@@ -38,9 +38,7 @@ test("mtail's expression reads the fields in the order in which Envoy wrote them
 test("the Collector counts by client, method, path and code, with deltas added up or not", () => {
   const { connectors, service } = collectorConfig(4317, 9464, true);
   expect(connectors.signal_to_metrics.logs[0]?.attributes).toEqual(
-    ["ip", "method", "path", "code"].map((key) => ({
-      key,
-    })),
+    ["client_address", "method", "path", "code"].map((key) => ({ key })),
   );
   expect(service.pipelines.metrics.processors).toEqual(["deltatocumulative"]);
   expect(collectorConfig(4317, 9464, false).service.pipelines.metrics.processors).toEqual([]);

@@ -1,6 +1,6 @@
-import { accessRecordFields } from "../../exporter/receive/fields";
+import { accessRecordAttributes } from "../../exporter/receive/fields";
 import { BatchError, decodeBatch, maxRecordsPerBatch } from "../../exporter/receive/decode";
-import { accessRecord, encodeAnything, encodeRequest } from "./otlp";
+import { accessLine, accessRecord, encodeAnything, encodeRequest } from "./otlp";
 import { SeededRandom } from "./random";
 
 function decodeOne(record: Readonly<Record<string, unknown>>) {
@@ -11,8 +11,8 @@ function decodeOne(record: Readonly<Record<string, unknown>>) {
   return first;
 }
 
-function attribute(field: keyof typeof accessRecordFields, value: Readonly<Record<string, unknown>>) {
-  return { key: accessRecordFields[field], value };
+function attribute(field: keyof typeof accessRecordAttributes, value: Readonly<Record<string, unknown>>) {
+  return { key: accessRecordAttributes[field], value };
 }
 
 describe("a batch as Envoy sends it", () => {
@@ -34,7 +34,7 @@ describe("a batch as Envoy sends it", () => {
     });
   });
 
-  test('"-", empty text and absent attributes all mean unknown', () => {
+  test('"-", empty text and what is absent all mean unknown', () => {
     const nothing = decodeOne(
       accessRecord({
         clientAddress: "-",
@@ -53,7 +53,7 @@ describe("a batch as Envoy sends it", () => {
     });
   });
 
-  test.each(["-5", "12.5", "1e3", " 1", "0x10", "9".repeat(16), "٣"])("%j is no number", (text) => {
+  test.each(["-5", "12.5", "1e3", "1\t", "0x10", "9".repeat(16), "٣"])("%j is no number", (text) => {
     expect(decodeOne(accessRecord({ durationMilliseconds: text })).durationMilliseconds).toBeNaN();
   });
 
@@ -63,44 +63,61 @@ describe("a batch as Envoy sends it", () => {
 });
 
 describe("what other senders may do", () => {
-  test("numbers come as integers, node ids too", () => {
-    const record = decodeOne({
-      attributes: [
-        attribute("code", { intValue: 304 }),
-        attribute("responseBytes", { intValue: 5_000_000_000 }),
-        attribute("durationMilliseconds", { intValue: -1 }),
-        attribute("nodeId", { intValue: 12 }),
-      ],
-    });
-    expect(record).toMatchObject({
-      code: 304,
-      responseBytes: 5_000_000_000,
-      durationMilliseconds: Number.NaN,
-      nodeId: "12",
-    });
-  });
-
   test("other kinds of values are unknown, however deeply nested", () => {
     let nested: Record<string, unknown> = { stringValue: "x" };
     for (let depth = 0; depth < 30; depth += 1) nested = { arrayValue: { values: [nested] } };
-    const record = decodeOne({
-      attributes: [
-        attribute("path", nested),
-        attribute("code", { boolValue: true }),
-        attribute("method", { doubleValue: 1.5 }),
-        { key: accessRecordFields.nodeId },
-      ],
+    const attributes = [
+      attribute("clientAddress", nested),
+      { key: accessRecordAttributes.nodeId, value: { intValue: 12 } },
+    ];
+    const nothing = { clientAddress: "", nodeId: "", method: "", path: "", code: undefined };
+    for (const body of [
+      nested,
+      { boolValue: true },
+      { bytesValue: Buffer.from(accessLine()) },
+      {},
+      undefined,
+    ])
+      expect(decodeOne({ body, attributes })).toMatchObject(nothing);
+  });
+
+  test.each([
+    ["", { method: "", code: undefined, path: "" }],
+    ["GET", { method: "GET", code: undefined, path: "" }],
+    ["GET 304", { method: "GET", code: 304, durationMilliseconds: undefined, path: "" }],
+    ["GET 304 1 2 3", { code: 304, durationMilliseconds: 1, requestBytes: 2, responseBytes: 3, path: "" }],
+    ["GET 304 1 2 3 /a b  c ", { responseBytes: 3, path: "/a b  c " }],
+    ["GET  304 1 2 3 /", { method: "GET", code: undefined, durationMilliseconds: 304, path: "3 /" }],
+    [" GET 304 1 2 3 /", { method: "", code: Number.NaN, path: "3 /" }],
+    ["hello", { method: "hello", code: undefined, path: "" }],
+  ])("the line %j is read word by word, the path to its end", (line, expected) => {
+    expect(decodeOne({ ...accessRecord(), body: { stringValue: line } })).toMatchObject(expected);
+  });
+
+  test("a body alone is no access record", () => {
+    const message = encodeRequest([{ body: { stringValue: accessLine() } }]);
+    expect(decodeBatch(message)).toMatchObject({ records: [], foreign: 1 });
+  });
+
+  test("of two bodies, which protobuf allows, the later counts whole", () => {
+    const line = (text: string) => Buffer.concat([Buffer.from([0x0a, text.length]), Buffer.from(text)]);
+    const nest = (tag: number, inner: Buffer) => Buffer.concat([Buffer.from([tag, inner.length]), inner]);
+    const attributes = nest(0x32, Buffer.concat([line("ip"), nest(0x12, line("203.0.113.7"))]));
+    const bodies = [nest(0x2a, line("GET 304 1 2 3 /")), nest(0x2a, line("PUT 200"))];
+    const message = nest(0x0a, nest(0x12, nest(0x12, Buffer.concat([...bodies, attributes]))));
+    expect(decodeBatch(message).records[0]).toMatchObject({
+      ...{ clientAddress: "203.0.113.7", method: "PUT", code: 200, path: "" },
+      ...{ durationMilliseconds: undefined, requestBytes: undefined, responseBytes: undefined },
     });
-    expect(record).toMatchObject({ path: "", code: undefined, method: "", nodeId: "" });
   });
 
   test("a value may stand before its key", () => {
-    // KeyValue { value = 2: AnyValue { string_value = 1: "GET" }, key = 1: "method" }, by hand.
-    const value = Buffer.concat([Buffer.from([0x12, 5, 0x0a, 3]), Buffer.from("GET")]);
-    const key = Buffer.concat([Buffer.from([0x0a, 6]), Buffer.from("method")]);
+    // KeyValue { value = 2: AnyValue { string_value = 1: "12" }, key = 1: "node" }, by hand.
+    const value = Buffer.concat([Buffer.from([0x12, 4, 0x0a, 2]), Buffer.from("12")]);
+    const key = Buffer.concat([Buffer.from([0x0a, 4]), Buffer.from("node")]);
     const nest = (tag: number, inner: Buffer) => Buffer.concat([Buffer.from([tag, inner.length]), inner]);
     const message = nest(0x0a, nest(0x12, nest(0x12, nest(0x32, Buffer.concat([value, key])))));
-    expect(decodeBatch(message).records[0]?.method).toBe("GET");
+    expect(decodeBatch(message).records[0]?.nodeId).toBe("12");
   });
 
   test("fields that are not needed are passed over", () => {
@@ -109,7 +126,6 @@ describe("what other senders may do", () => {
       observedTimeUnixNano: "1800000000000000000",
       severityNumber: 9,
       severityText: "INFO",
-      body: { stringValue: "203.0.113.99" },
       flags: 1,
       traceId: Buffer.alloc(16, 1),
       droppedAttributesCount: 3,
@@ -124,10 +140,7 @@ describe("what other senders may do", () => {
           resource: { attributes: [attribute("clientAddress", { stringValue: "198.51.100.1" })] },
           scopeLogs: [
             {
-              logRecords: [
-                { attributes: [{ key: "client.addresS", value: { stringValue: "198.51.100.1" } }] },
-                {},
-              ],
+              logRecords: [{ attributes: [{ key: "iP", value: { stringValue: "198.51.100.1" } }] }, {}],
             },
           ],
         },

@@ -3,8 +3,7 @@ import { renderMeasurements } from "../../exporter/measure/exposition";
 import { Measurements } from "../../exporter/measure/measurements";
 import { checkedFields, fieldFaults, unknownReasons } from "../../exporter/measure/tally";
 import { decodeBatch } from "../../exporter/receive/decode";
-import type { AccessRecordField } from "../../exporter/receive/fields";
-import { accessRecordFields } from "../../exporter/receive/fields";
+import { accessRecordAttributes } from "../../exporter/receive/fields";
 import type { LogRecord } from "./otlp";
 import { accessRecord, encodeRequest } from "./otlp";
 import { parseExposition, select, valueOf } from "./samples";
@@ -28,10 +27,10 @@ const fleet = parseInventory(
 );
 
 /** A record of which some attributes come again, with other values. */
-const withMore = (more: Partial<Record<AccessRecordField, string | Buffer>>): LogRecord => {
+const withMore = (more: Partial<Record<keyof typeof accessRecordAttributes, string | Buffer>>): LogRecord => {
   const record = accessRecord({}, now - 1);
   const attributes = Object.entries(more).map(([field, value]) => ({
-    key: accessRecordFields[field as AccessRecordField],
+    key: accessRecordAttributes[field as keyof typeof accessRecordAttributes],
     value: typeof value === "string" ? { stringValue: value } : { bytesValue: value },
   }));
   return { ...record, attributes: [...(record["attributes"] as unknown[]), ...attributes] };
@@ -100,16 +99,30 @@ test.each<[string, LogRecord, string, readonly string[]]>([
     ["duration missing", "request_bytes missing", "response_bytes missing"],
   ],
   [
+    "another line",
+    { ...change({}), body: { stringValue: "hello" } },
+    "jp-004 other other 0",
+    ["code missing", "duration missing", "request_bytes missing", "response_bytes missing"],
+  ],
+  [
+    "no line",
+    { ...change({}), body: { intValue: 1 } },
+    "jp-004 other other 0",
+    ["code missing", "duration missing", "request_bytes missing", "response_bytes missing"],
+  ],
+  ["a space in the path", change({ path: "/api/v2/server/push /x" }), "jp-004 other GET 304", []],
+  ["a space in the method", change({ method: "GET /" }), "jp-004 other GET 0", ["code invalid"]],
+  [
     "durations and bytes out of range",
     change({ durationMilliseconds: "86400001", requestBytes: "-1", responseBytes: "1099511627777" }),
     "jp-004 config GET 304",
     ["duration invalid", "request_bytes invalid", "response_bytes invalid"],
   ],
   [
-    "every attribute twice",
-    withMore({ path: "/api/v2/server/push", code: "200" }),
-    "jp-004 push GET 200",
-    [],
+    "an attribute twice",
+    withMore({ clientAddress: "198.51.100.1" }),
+    "unknown config GET 304",
+    ["not_in_inventory"],
   ],
   [
     "another kind of value the second time",

@@ -2,7 +2,7 @@ import { Client, credentials } from "@grpc/grpc-js";
 import type { ChannelCredentials, ClientOptions, ServiceError } from "@grpc/grpc-js";
 import protobuf from "protobufjs";
 import type { AccessRecordField } from "../../exporter/receive/fields";
-import { accessRecordFields } from "../../exporter/receive/fields";
+import { accessRecordAttributes, accessRecordLine } from "../../exporter/receive/fields";
 import { exportPath } from "../../exporter/receive/server";
 
 /**
@@ -88,16 +88,23 @@ function nextTime(): number {
   return 1_700_000_000 + serial / 1_000;
 }
 
-/** A record as Envoy sends it: strings throughout. Fields that are `undefined` are left out. */
-export function accessRecord(
-  fields: Partial<Record<AccessRecordField, string | undefined>> = {},
-  timeSeconds = nextTime(),
-): LogRecord {
-  const values: Partial<Record<AccessRecordField, string | undefined>> = { ...ordinary, ...fields };
-  const attributes = (Object.keys(ordinary) as AccessRecordField[])
+/** Values of a record's fields; `undefined` leaves an attribute out, and is "-" in the line. */
+export type AccessFields = Partial<Record<AccessRecordField, string | undefined>>;
+
+/** A record as Envoy sends it: text throughout. */
+export function accessRecord(fields: AccessFields = {}, timeSeconds = nextTime()): LogRecord {
+  const values: AccessFields = { ...ordinary, ...fields };
+  const attributes = (Object.keys(accessRecordAttributes) as (keyof typeof accessRecordAttributes)[])
     .filter((field) => values[field] !== undefined)
-    .map((field) => ({ key: accessRecordFields[field], value: { stringValue: values[field] } }));
-  return { timeUnixNano: `${Math.round(timeSeconds * 1_000)}000000`, attributes };
+    .map((field) => ({ key: accessRecordAttributes[field], value: { stringValue: values[field] } }));
+  const body = { stringValue: accessLine(values) };
+  return { timeUnixNano: `${Math.round(timeSeconds * 1_000)}000000`, body, attributes };
+}
+
+/** The line of a record's body. */
+export function accessLine(fields: AccessFields = {}): string {
+  const values: AccessFields = { ...ordinary, ...fields };
+  return accessRecordLine.map((field) => values[field] ?? "-").join(" ");
 }
 
 /** A gRPC client of the exporter. */

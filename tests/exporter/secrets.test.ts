@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import protobuf from "protobufjs";
 import { buildExporter } from "../../exporter/build";
-import { accessRecordFields } from "../../exporter/receive/fields";
+import { accessRecordAttributes, accessRecordLine } from "../../exporter/receive/fields";
 import { exportPath } from "../../exporter/receive/server";
 import { accessRecord, encodeAnything, encodeRequest } from "./otlp";
 import { RunningExporter, until } from "./running";
@@ -117,7 +117,7 @@ async function readPages(): Promise<void> {
   }
 }
 
-const fields = Object.keys(accessRecordFields) as (keyof typeof accessRecordFields)[];
+const fields = [...Object.keys(accessRecordAttributes), ...accessRecordLine];
 const text = (what: string) => ({ stringValue: secret(what) });
 
 test.each(fields)("the field %s", async (field) => {
@@ -171,11 +171,15 @@ test("everything else that OTLP has room for", async () => {
                   attributes: [{ key: secret("foreignKey"), value: value("foreign") }],
                 },
                 {
+                  body: { bytesValue: Buffer.from(secret("bodyBytes")) },
                   attributes: [
-                    { key: accessRecordFields.path, value: { bytesValue: Buffer.from(secret("bytes")) } },
+                    {
+                      key: accessRecordAttributes.clientAddress,
+                      value: { bytesValue: Buffer.from(secret("bytes")) },
+                    },
                   ],
                 },
-                { attributes: [{ key: accessRecordFields.nodeId, value: value("nested") }] },
+                { attributes: [{ key: accessRecordAttributes.nodeId, value: value("nested") }] },
               ],
             },
           ],

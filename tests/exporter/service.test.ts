@@ -9,7 +9,7 @@ import { BundleSizeError, buildExporter, bundleExporter } from "../../exporter/b
 import { createLog } from "../../exporter/log";
 import { resolveEverywhere } from "../../exporter/listen";
 import { exportPath } from "../../exporter/receive/server";
-import { accessRecordFields } from "../../exporter/receive/fields";
+import { accessRecordAttributes, accessRecordLine } from "../../exporter/receive/fields";
 import { accessRecord, encodeRequest, OtlpClient } from "./otlp";
 import { RunningExporter, until } from "./running";
 import { sumOf, valueOf } from "./samples";
@@ -292,8 +292,7 @@ exporterTest(
   async ({ running, client }) => {
     const secret = "s3cr3t-t0ken";
     const { httpPort } = await running.started();
-    const fields = Object.keys(accessRecordFields) as (keyof typeof accessRecordFields)[];
-    for (const field of fields) {
+    for (const field of [...Object.keys(accessRecordAttributes), ...accessRecordLine]) {
       const other = field === "clientAddress" ? {} : { clientAddress: "203.0.113.7" };
       await client.send(
         encodeRequest([

@@ -28,7 +28,7 @@ test("a lawful request is never refused", () => {
 
 /** 4 MiB of what is dearest to read for its size; more than that is not taken over the wire. */
 const size = 4 * 1024 * 1024;
-const attribute = field(6, [field(1, "path"), field(2, [field(1, "/")])]);
+const attribute = field(6, [field(1, "node"), field(2, [field(1, "/")])]);
 const oneByOne = (bytes: readonly number[]) => Buffer.alloc(size, Buffer.from(bytes));
 const record = (content: Buffer) => serialise([field(1, [field(2, [field(2, content)])])]);
 
@@ -39,12 +39,17 @@ test.each([
   ["one attribute again and again", record(serialise(new Array(20_000).fill(attribute)))],
   [
     "one value again and again",
-    record(serialise([field(6, [field(1, "path"), field(2, new Array(100_000).fill(field(1, "/")))])])),
+    record(serialise([field(6, [field(1, "node"), field(2, new Array(100_000).fill(field(1, "/")))])])),
   ],
   [
-    "one path",
-    record(serialise([field(6, [field(1, "path"), field(2, [field(1, Buffer.alloc(1_000_000, "x"))])])])),
+    "one claim",
+    record(serialise([field(6, [field(1, "node"), field(2, [field(1, Buffer.alloc(1_000_000, "x"))])])])),
   ],
+  [
+    "one line again and again",
+    record(serialise([field(5, new Array(100_000).fill(field(1, "GET 304 1 2 3 /")))])),
+  ],
+  ["one line of spaces", record(serialise([field(5, [field(1, Buffer.alloc(1_000_000, " "))])]))],
   ["groups in groups", oneByOne([0x0b])],
   ["a varint without an end", oneByOne([0x80])],
   ["lists in lists", serialise([field(1, [field(2, [field(2, [field(6, nested(500))])])])])],
@@ -55,5 +60,5 @@ test.each([
 function nested(depth: number) {
   let value = [scalar(3, 1)];
   for (let level = 0; level < depth; level += 1) value = [field(5, [field(1, value)])];
-  return [field(1, "path"), field(2, value)];
+  return [field(1, "node"), field(2, value)];
 }

@@ -1,4 +1,4 @@
-import { accessRecordFields } from "../../exporter/receive/fields";
+import { accessRecordAttributes } from "../../exporter/receive/fields";
 import type { SeededRandom } from "../exporter/random";
 import type { Node } from "./tree";
 import { field, scalar } from "./tree";
@@ -18,11 +18,11 @@ export function createCrowd(records: number): Node[] {
 
 const keys: readonly [string, ...string[]] = [
   "service.name",
-  ...Object.values(accessRecordFields),
-  ...Object.values(accessRecordFields),
+  ...Object.values(accessRecordAttributes),
+  ...Object.values(accessRecordAttributes),
   "",
   "iP",
-  "methods",
+  "nodes",
 ];
 
 /** Values as gateways write them, and values that only a caller with bad intent can bring about. */
@@ -68,13 +68,21 @@ function createRecord(random: SeededRandom): Node[] {
     ...sometimes(random, () => scalar(11, now, 1)),
     ...sometimes(random, () => scalar(2, random.below(25))),
     ...sometimes(random, () => field(3, "INFO")),
-    ...sometimes(random, () => field(5, createValue(random, 2))),
+    ...several(random, 1, () =>
+      field(5, random.below(4) === 0 ? createValue(random, 2) : createLine(random)),
+    ),
     ...several(random, 9, () => field(6, createAttribute(random))),
     ...sometimes(random, () => scalar(7, random.below(3))),
     ...sometimes(random, () => scalar(8, 1, 5)),
     ...sometimes(random, () => field(9, random.bytes(16))),
     ...sometimes(random, () => field(10, random.bytes(8))),
   ];
+}
+
+/** The body of an access record, or nearly: words may be missing, or too many. */
+function createLine(random: SeededRandom): Node[] {
+  const words = Array.from({ length: random.below(4) === 0 ? random.below(9) : 6 }, () => random.pick(texts));
+  return [field(1, words.join(" "))];
 }
 
 function createAttribute(random: SeededRandom): Node[] {

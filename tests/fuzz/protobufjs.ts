@@ -1,12 +1,10 @@
-import { accessRecordFields } from "../../exporter/receive/fields";
-import type { AccessRecordField } from "../../exporter/receive/fields";
+import { accessRecordAttributes, accessRecordLine } from "../../exporter/receive/fields";
 import type { AccessRecord } from "../../exporter/receive/record";
 import { requestType } from "../exporter/otlp";
 import type { Outcome } from "./subject";
 
-interface DecodedAttribute {
-  readonly key: string;
-  readonly value: { readonly stringValue?: string; readonly intValue?: string } | null;
+interface DecodedValue {
+  readonly stringValue?: string;
 }
 
 interface DecodedRequest {
@@ -14,14 +12,18 @@ interface DecodedRequest {
     readonly scopeLogs: readonly {
       readonly logRecords: readonly {
         readonly timeUnixNano: string;
-        readonly attributes: readonly DecodedAttribute[];
+        readonly body?: DecodedValue | null;
+        readonly attributes: readonly { readonly key: string; readonly value: DecodedValue | null }[];
       }[];
     }[];
   }[];
 }
 
 const fieldByKey = new Map(
-  Object.entries(accessRecordFields).map(([field, key]) => [key as string, field as AccessRecordField]),
+  Object.entries(accessRecordAttributes).map(([field, key]) => [
+    key as string,
+    field as keyof typeof accessRecordAttributes,
+  ]),
 );
 
 /** The same records by way of protobufjs' reflection over the protocol's definition. @throws Error as protobufjs does. */
@@ -40,6 +42,7 @@ export function decodeWithProtobufjs(message: Buffer): Outcome {
 
 function toRecord({
   timeUnixNano = "0",
+  body,
   attributes,
 }: DecodedRequest["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]) {
   const record: { -readonly [Field in keyof AccessRecord]: AccessRecord[Field] } = {
@@ -59,26 +62,20 @@ function toRecord({
     const field = fieldByKey.get(key);
     if (field === undefined) continue;
     ours = true;
-    const text = value?.stringValue ?? value?.intValue;
-    if (text === undefined) continue;
-    const isText = value?.stringValue !== undefined;
-    switch (field) {
-      case "clientAddress":
-      case "method":
-      case "path":
-      case "nodeId":
-        if (isText) record[field] = text === "-" ? "" : text;
-        else record[field] = text.startsWith("-") ? "" : String(Number(text));
-        break;
-      case "code":
-      case "durationMilliseconds":
-      case "requestBytes":
-      case "responseBytes": {
-        const whole = isText ? /^[0-9]{1,15}$/.test(text) : !text.startsWith("-");
-        record[field] =
-          isText && (text === "" || text === "-") ? undefined : whole ? Number(text) : Number.NaN;
+    if (value?.stringValue !== undefined) record[field] = known(value.stringValue);
+  }
+  if (body?.stringValue !== undefined) {
+    const words = body.stringValue.split(" ");
+    for (const [index, field] of accessRecordLine.entries()) {
+      if (field === "path") record.path = known(words.slice(index).join(" "));
+      else if (field === "method") record.method = known(words[index] ?? "");
+      else {
+        const word = known(words[index] ?? "");
+        record[field] = word === "" ? undefined : /^[0-9]{1,15}$/.test(word) ? Number(word) : Number.NaN;
       }
     }
   }
   return ours ? record : undefined;
 }
+
+const known = (text: string) => (text === "-" ? "" : text);

@@ -1,5 +1,4 @@
-import { accessRecordFields } from "../../exporter/receive/fields";
-import type { AccessRecordField } from "../../exporter/receive/fields";
+import { accessRecordAttributes, accessRecordLine } from "../../exporter/receive/fields";
 import type { AccessRecord } from "../../exporter/receive/record";
 import type { Outcome } from "./subject";
 
@@ -45,8 +44,10 @@ interface Field {
 const [varint, fixed64, lengthDelimited, fixed32] = [0, 1, 2, 5];
 const numberFields: readonly string[] = ["code", "durationMilliseconds", "requestBytes", "responseBytes"];
 const fieldByKey = new Map(
-  Object.entries(accessRecordFields).map(([field, key]) => [key as string, field as AccessRecordField]),
+  Object.entries(accessRecordAttributes).map(([field, key]) => [key as string, field]),
 );
+
+const isUnknown = (text: Buffer) => text.length === 0 || (text.length === 1 && text[0] === 0x2d);
 
 class ReferenceReader {
   doubtful = false;
@@ -83,6 +84,8 @@ class ReferenceReader {
       if (field.number === 1 && field.wireType === fixed64) {
         const nanoseconds = this.message.readBigUInt64LE(field.start);
         record["timeSeconds"] = nanoseconds === 0n ? undefined : Number(nanoseconds) / 1e9;
+      } else if (field.number === 5 && field.wireType === lengthDelimited) {
+        for (const text of this.texts(field)) this.readLine(record, text);
       } else if (field.number === 6 && field.wireType === lengthDelimited) {
         if (this.readAttribute(record, field)) ours = true;
       }
@@ -99,23 +102,28 @@ class ReferenceReader {
     if (name === undefined) return false;
     // Should there be several values, the last counts, as in protobufjs.
     const value = parts.findLast(({ number }) => number === 2);
-    for (const kind of value === undefined ? [] : this.fields(value)) {
-      if (kind.number === 1 && kind.wireType === lengthDelimited) {
-        const text = this.message.toString("utf8", kind.start, kind.end);
-        const unknown = text === "" || text === "-";
-        if (!numberFields.includes(name)) record[name] = unknown ? "" : text;
-        else if (unknown) record[name] = undefined;
-        else record[name] = /^[0-9]{1,15}$/.test(text) ? Number(text) : Number.NaN;
-      } else if (kind.number === 3 && kind.wireType === varint) {
-        const raw = this.varint(kind.start, kind.end).value;
-        // Just below 2^63, a double rounds up to what is no positive number of 64 bits any more.
-        if (raw >= 2n ** 64n || (raw < 2n ** 63n && Number(raw) === 2 ** 63)) this.doubtful = true;
-        const number = BigInt.asIntN(64, raw);
-        if (numberFields.includes(name)) record[name] = number < 0n ? Number.NaN : Number(number);
-        else record[name] = number < 0n ? "" : String(Number(number));
-      }
-    }
+    for (const text of value === undefined ? [] : this.texts(value))
+      record[name] = isUnknown(text) ? "" : text.toString("utf8");
     return true;
+  }
+
+  private readLine(record: Record<string, string | number | undefined>, text: Buffer): void {
+    // Latin-1 has a character for each byte, so that cutting cannot change any.
+    const words = text.toString("latin1").split(" ");
+    for (const [index, field] of accessRecordLine.entries()) {
+      const isLast = index === accessRecordLine.length - 1;
+      const word = Buffer.from((isLast ? words.slice(index).join(" ") : words[index]) ?? "", "latin1");
+      const unknown = isUnknown(word);
+      if (!numberFields.includes(field)) record[field] = unknown ? "" : word.toString("utf8");
+      else if (unknown) record[field] = undefined;
+      else record[field] = /^[0-9]{1,15}$/.test(word.toString("latin1")) ? Number(word) : Number.NaN;
+    }
+  }
+
+  /** The texts in an AnyValue: one, if any, unless the sender broke the rules. */
+  private *texts(value: Pick<Field, "start" | "end">): Generator<Buffer> {
+    for (const { number, wireType, start, end } of this.fields(value))
+      if (number === 1 && wireType === lengthDelimited) yield this.message.subarray(start, end);
   }
 
   /** The fields of a message that hold messages of one kind. */
