@@ -19,9 +19,15 @@ export function cpuMicroseconds(pid: number): number {
 }
 
 /** Resident memory of a process in MiB. */
-export function residentMiB(pid: number): number {
-  const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-  if (kibibytes === undefined) throw new RangeError(`process ${pid} has no resident memory`);
+export const residentMiB = (pid: number) => memoryMiB(pid, "VmRSS");
+
+/** The same at its highest so far. */
+export const peakResidentMiB = (pid: number) => memoryMiB(pid, "VmHWM");
+
+function memoryMiB(pid: number, name: string): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const kibibytes = new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1];
+  if (kibibytes === undefined) throw new RangeError(`process ${pid} has no ${name}`);
   return Number(kibibytes) / 1024;
 }
 

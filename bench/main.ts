@@ -63,6 +63,8 @@ async function main(isQuick: boolean): Promise<number> {
     say(
       `recording: a real Envoy with vpsight's access log, ${vps} VPSes behind PROXY headers, 20 requests each`,
     );
+    const bundle = join(folder("exporter"), "exporter.cjs");
+    await buildExporter(bundle);
     const recording = await record({
       ...{ vps, requestsPerVps: 20, core: measured, format },
       directory: folder("record"),
@@ -73,7 +75,7 @@ async function main(isQuick: boolean): Promise<number> {
       "counting: the recording is replayed to each, in turns; figures are records per second of the process's CPU time",
     );
     const counting = await measureCounting(
-      { recording, vps, core: measured, directory: folder("counting") },
+      { recording, vps, bundle, core: measured, directory: folder("counting") },
       { rounds: plan.countingRounds, share: plan.share },
       say,
     );
@@ -84,17 +86,16 @@ async function main(isQuick: boolean): Promise<number> {
     const unknownFlood = await measureUnknownFlood(
       recording,
       plan.unknown,
-      { vps, core: measured, directory: folder("flood") },
+      { vps, bundle, core: measured, directory: folder("flood") },
       (sent) => sent % 250_000 === 0 && say(`${sent} unknown addresses sent`),
     );
     say(`memory grew by ${unknownFlood.growthMiB.toFixed(1)} MiB`);
 
     say("fleets of 10, 1,000 and 10,000 VPSes: CPU time per record, scrape time, stalls, memory");
-    const bundle = join(folder("exporter"), "exporter.cjs");
-    await buildExporter(bundle);
-    const { flatness } = await measureFlatness(bundle, format.bufferBytes, plan.fleetRounds);
+    const place = { bundle, core: measured, directory: folder("fleets") };
+    const { flatness } = await measureFlatness(place, format.bufferBytes, plan.fleetRounds);
     say(`a record costs ${flatness.toFixed(2)} times as much with 10,000 VPSes as with 10`);
-    const { scrapeSeconds, maxStallMs, rssMiB } = await measureLargeFleet(bundle);
+    const { scrapeSeconds, maxStallMs, rssMiB } = await measureLargeFleet(place);
 
     const variants = createVariants(format);
     say(

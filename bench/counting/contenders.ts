@@ -1,15 +1,15 @@
 import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { buildExporter } from "../../exporter/build";
-import { nodeFlags } from "../../exporter/nodeFlags";
 import { partPath } from "../../sandbox/parts/find";
+import type { RecordedBatch } from "../batch";
+import { launchExporter } from "../exporterProgram";
 import { freePorts } from "../ports";
 import { Program } from "../program";
+import { BatchSender } from "../sender";
 import { collectorConfig, mtailProgram } from "./configurations";
 import { vpsAddress } from "./record";
-import type { RecordedBatch, Recording } from "./recording";
-import { Replay } from "./replay";
+import type { Recording } from "./recording";
 
 /** A program that counts access records, running on the measured core. */
 export interface Contender {
@@ -25,45 +25,27 @@ export interface ContenderOptions {
   recording: Recording;
   vps: number;
   core: number;
+  /** Path of the exporter's bundle. */
+  bundle: string;
   directory: string;
 }
 
-/** The exporter as it is deployed: its bundle under stock Node, with every VPS in its inventory. */
-export async function startExporter({
-  recording,
-  vps,
-  core,
-  directory,
-}: ContenderOptions): Promise<Contender> {
-  const { program, otlp, http } = await launchExporter({ vps, core, directory });
+/** The exporter with every VPS in its inventory. */
+export async function startExporter({ recording, ...options }: ContenderOptions): Promise<Contender> {
+  const { program, otlp, http } = await launchForFleet(options);
   return receiverOf(program, otlp, http, "vps_requests_total", recording.batches);
 }
 
-/** @param nodeArguments further flags of Node, before the bundle. */
-export async function launchExporter(
-  { vps, core, directory }: Omit<ContenderOptions, "recording">,
+/** @param nodeArguments further flags of Node. */
+export function launchForFleet(
+  { vps, ...options }: Omit<ContenderOptions, "recording">,
   nodeArguments: readonly string[] = [],
-): Promise<{ program: Program; otlp: number; http: number }> {
-  const [otlp = 0, http = 0] = await freePorts(2);
-  const bundle = join(directory, "exporter.cjs");
-  await buildExporter(bundle);
-  const inventory = join(directory, "inventory.json");
+) {
   const entries = Array.from({ length: vps }, (_, index) => ({
     ...{ name: `vps-${index}`, region: ["jp", "hk", "us"][index % 3], addresses: [vpsAddress(index)] },
     nodeIds: [String(index + 1)],
   }));
-  writeFileSync(inventory, JSON.stringify({ vps: entries }));
-  const program = await Program.start({
-    ...{ name: "exporter", core, command: process.execPath, log: join(directory, "exporter.log") },
-    args: [
-      ...nodeFlags,
-      ...nodeArguments,
-      ...[bundle, "--inventory-file", inventory],
-      ...["--otlp-listen", `127.0.0.1:${otlp}`, "--http-listen", `127.0.0.1:${http}`],
-    ],
-    ready: async () => (await fetch(`http://127.0.0.1:${http}/readyz`)).ok,
-  });
-  return { program, otlp, http };
+  return launchExporter({ ...options, inventory: JSON.stringify({ vps: entries }), nodeArguments });
 }
 
 /**
@@ -97,13 +79,13 @@ function receiverOf(
   metric: string,
   batches: readonly RecordedBatch[],
 ): Contender {
-  const replay = new Replay(otlp, batches);
+  const sender = new BatchSender(otlp, batches);
   return {
     pid: program.pid,
-    feed: (records) => replay.send(records),
+    feed: (records) => sender.send(records),
     counted: () => sumOf(`http://127.0.0.1:${http}/metrics`, metric),
     stop: async () => {
-      replay.close();
+      sender.close();
       await program.stop();
     },
   };

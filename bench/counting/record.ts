@@ -6,6 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { recordOperators, type AccessLogSettings } from "../../components/gatewayAccessLog";
 import type { AccessRecordField } from "../../exporter/receive/fields";
 import { proxyHeader } from "../../sandbox/fleet/proxyHeader";
+import { readBatch, type RecordedBatch } from "../batch";
 import { startEnvoy } from "../gateway/envoy";
 import { gatewayBootstrap } from "../gateway/bootstrap";
 import { receiverClusterName } from "../../components/receiverCluster";
@@ -13,7 +14,7 @@ import { otlpCluster, ownLoggers, receiver, type AccessLogger } from "../gateway
 import { freePorts } from "../ports";
 import { plainFields } from "./configurations";
 import { createOtlpServer } from "./otlpServer";
-import { readBatch, type RecordedBatch, type Recording } from "./recording";
+import type { Recording } from "./recording";
 
 export interface RecordOptions {
   vps: number;

@@ -2,10 +2,11 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { accessRecord, encodeRequest } from "../../tests/exporter/otlp";
+import { readBatch } from "../batch";
 import { residentMiB } from "../cpu";
-import { launchExporter } from "./contenders";
-import { readBatch, type Recording } from "./recording";
-import { Replay } from "./replay";
+import { BatchSender } from "../sender";
+import { launchForFleet, type ContenderOptions } from "./contenders";
+import type { Recording } from "./recording";
 
 export interface FloodFigures {
   addresses: number;
@@ -23,7 +24,7 @@ const chunk = 50_000;
 export async function measureUnknownFlood(
   recording: Recording,
   addresses: number,
-  options: { vps: number; core: number; directory: string },
+  options: Omit<ContenderOptions, "recording">,
   onProgress: (sent: number) => void = () => undefined,
 ): Promise<FloodFigures> {
   const preload = join(options.directory, "collectOnSignal.cjs");
@@ -31,9 +32,9 @@ export async function measureUnknownFlood(
     preload,
     'process.on("SIGUSR2", () => { for (let i = 0; i < 4; i += 1) globalThis.gc(); });\n',
   );
-  const { program, otlp, http } = await launchExporter(options, ["--expose-gc", "--require", preload]);
+  const { program, otlp, http } = await launchForFleet(options, ["--expose-gc", "--require", preload]);
   const metrics = `http://127.0.0.1:${http}/metrics`;
-  const known = new Replay(otlp, recording.batches);
+  const known = new BatchSender(otlp, recording.batches);
   const settle = async () => {
     await known.send(addresses);
     await (await fetch(metrics)).text();
@@ -69,9 +70,9 @@ async function sendStrangers(port: number, first: number, count: number): Promis
       ),
     ),
   );
-  const replay = new Replay(port, batches);
-  const sent = await replay.send(count);
-  replay.close();
+  const sender = new BatchSender(port, batches);
+  const sent = await sender.send(count);
+  sender.close();
   if (sent !== count) throw new Error(`sent ${sent} records instead of ${count}`);
 }
 

@@ -1,4 +1,5 @@
 import { accessRecord, encodeRequest } from "../../tests/exporter/otlp";
+import { readBatch, type RecordedBatch } from "../batch";
 import { SeededRandom } from "../../tests/exporter/random";
 
 /** What kind of traffic a set of batches stands for. */
@@ -13,12 +14,6 @@ export interface BatchSettings {
   readonly inBlocks?: number;
   /** Percentage of the records whose address is in no inventory, each a different one. Default 5. */
   readonly unknown?: number;
-}
-
-/** One request of an access log's batch, and how many records it holds. */
-export interface SampleBatch {
-  readonly message: Buffer;
-  readonly records: number;
 }
 
 /** Each VPS has an IPv4 address, an IPv6 block and a node id, like most of a real fleet. */
@@ -53,13 +48,13 @@ interface Call {
 const codes = ["200", "200", "304", "304", "304", "304", "500", "0"] as const;
 
 /**
- * Batches as Envoy's OTLP access logger sends them with the attributes of `components/gatewayAccessLog.ts`: all
- * values strings, callers in random order. The same settings give the same batches.
+ * Batches as Envoy's OTLP access logger sends them in the format of `components/gatewayAccessLog.ts`: callers in
+ * random order. The same settings give the same batches.
  */
-export function createBatches(settings: BatchSettings): SampleBatch[] {
+export function createBatches(settings: BatchSettings): RecordedBatch[] {
   const { vps, batchBytes = 16_384, records = 60_000, inBlocks = 30, unknown = 5 } = settings;
   const random = new SeededRandom(4);
-  const batches: SampleBatch[] = [];
+  const batches: RecordedBatch[] = [];
   for (let made = 0; made < records;) {
     const batch = [];
     for (let bytes = 0; bytes < batchBytes; made += 1) {
@@ -67,7 +62,7 @@ export function createBatches(settings: BatchSettings): SampleBatch[] {
       batch.push(record);
       bytes += encodeRequest([record]).length - wrapperBytes;
     }
-    batches.push({ message: encodeRequest(batch), records: batch.length });
+    batches.push(readBatch(encodeRequest(batch)));
   }
   return batches;
 }
@@ -102,24 +97,3 @@ function pickCall(percent: number): Call {
   let rest = percent;
   return calls.find(({ share }) => (rest -= share) < 0) ?? calls[0];
 }
-
-/** Tag of `LogRecord.time_unix_nano` (field 1, fixed64), which stands first in a record. */
-const timeTag = 0x09;
-
-/**
- * A copy of the batch as a gRPC message (with its five bytes in front) whose first record began at another microsecond.
- * Needed because the exporter counts equal batches once, as what they are in life: one that was sent again.
- */
-export function freshMessage({ message }: SampleBatch, serial: number): Buffer {
-  const framed = Buffer.allocUnsafe(message.length + 5);
-  framed[0] = 0;
-  framed.writeUInt32BE(message.length, 1);
-  message.copy(framed, 5);
-  const at = framed.indexOf(timeTag, 5 + firstRecordAfter) + 1;
-  // A microsecond each: the exporter looks no closer.
-  framed.writeBigUInt64LE(framed.readBigUInt64LE(at) + BigInt(serial) * 1_000n, at);
-  return framed;
-}
-
-/** The wrapper's bytes before the first record hold no time tag by chance: its lengths are skipped. */
-const firstRecordAfter = wrapperBytes;

@@ -1,5 +1,6 @@
+import { freshFrame, readBatch } from "../../bench/batch";
 import { collectorConfig, mtailProgram } from "../../bench/counting/configurations";
-import { freshFrame, readBatch } from "../../bench/counting/recording";
+
 import { decodeBatch } from "../../exporter/receive/decode";
 import { accessRecord, encodeAnything, encodeRequest } from "../exporter/otlp";
 

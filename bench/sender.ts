@@ -1,13 +1,17 @@
 import { connect, type ClientHttp2Session, type IncomingHttpHeaders } from "node:http2";
-import { exportPath } from "../../exporter/receive/server";
-import { freshFrame, type RecordedBatch } from "./recording";
+import { setTimeout as delay } from "node:timers/promises";
+import { exportPath } from "../exporter/receive/server";
+import { freshFrame, type RecordedBatch } from "./batch";
 
 /** Two connections, as of a gateway with two workers, and calls enough to keep a receiver busy. */
 const connections = 2;
 const callsPerConnection = 8;
 
-/** Sends recorded batches to any OTLP receiver over loopback; each call has to succeed. */
-export class Replay {
+/**
+ * Sends batches to any OTLP receiver over loopback, without a gRPC library: the sender's core must not be what is measured.
+ * Each call has to succeed, or the figures would be about refusals.
+ */
+export class BatchSender {
   private readonly sessions: ClientHttp2Session[];
   private serial = 0;
 
@@ -19,15 +23,39 @@ export class Replay {
   }
 
   /** @returns how many records were taken: the first number that is at least what was asked for. */
-  async send(records: number): Promise<number> {
+  send(records: number): Promise<number> {
+    return this.sendWhile((sent) => sent < records);
+  }
+
+  /**
+   * Sends for some time.
+   * @param recordsPerSecond the pace; default as fast as answers come.
+   * @returns how many records were taken.
+   */
+  sendFor(seconds: number, recordsPerSecond = Number.POSITIVE_INFINITY): Promise<number> {
+    const started = performance.now();
+    return this.sendWhile(
+      () => performance.now() < started + seconds * 1_000,
+      (sent) => started + (sent / recordsPerSecond) * 1_000 - performance.now(),
+    );
+  }
+
+  /** @param wait milliseconds before the call that makes so many records. */
+  private async sendWhile(
+    goesOn: (sent: number) => boolean,
+    wait: (sent: number) => number = () => 0,
+  ): Promise<number> {
     let sent = 0;
     const work = async (session: ClientHttp2Session) => {
-      while (sent < records) {
+      while (goesOn(sent)) {
         const batch = this.batches[this.serial % this.batches.length];
         if (batch === undefined) throw new RangeError("there is no batch to send");
         this.serial += 1;
         sent += batch.records;
-        await exportBatch(session, freshFrame(batch, this.serial));
+        const milliseconds = wait(sent);
+        if (milliseconds > 0) await delay(milliseconds);
+        // A microsecond each: the exporter looks no closer.
+        await exportBatch(session, freshFrame(batch, this.serial * 1_000));
       }
     };
     await Promise.all(
