@@ -24,13 +24,18 @@ export class PairTable {
     this.mask = entries - 1;
   }
 
+  /** Reads where the pair of this hash would stand, so that it is in the processor's cache when it is looked for. */
+  touch(hash: number): number {
+    return this.words[(hash & this.mask) * entryWords] ?? 0;
+  }
+
   /**
+   * @param hash of the pair, from `hashOf`.
    * @param view the bytes around both strings.
    * @returns what was set for the pair, or -1.
    */
-  find(view: DataView, start1: number, end1: number, start2: number, end2: number): number {
+  find(hash: number, view: DataView, start1: number, end1: number, start2: number, end2: number): number {
     const { words, mask } = this;
-    const hash = this.hashOf(view, start1, end1, start2, end2);
     const lengths = lengthsOf(end1 - start1, end2 - start2);
     for (let attempt = 0; attempt < tries; attempt += 1) {
       const entry = ((hash + attempt) & mask) * entryWords;
@@ -43,10 +48,17 @@ export class PairTable {
   }
 
   /** @param value 0 or more. */
-  set(view: DataView, start1: number, end1: number, start2: number, end2: number, value: number): void {
+  set(
+    hash: number,
+    view: DataView,
+    start1: number,
+    end1: number,
+    start2: number,
+    end2: number,
+    value: number,
+  ): void {
     const { words, mask } = this;
     if (wordsFor(end1 - start1) + wordsFor(end2 - start2) > keyWords) return;
-    const hash = this.hashOf(view, start1, end1, start2, end2);
     let entry = (hash & mask) * entryWords;
     for (let attempt = 0; attempt < tries; attempt += 1) {
       const candidate = ((hash + attempt) & mask) * entryWords;
@@ -61,7 +73,8 @@ export class PairTable {
     copy(words, second, view, start2, end2);
   }
 
-  private hashOf(view: DataView, start1: number, end1: number, start2: number, end2: number): number {
+  /** The hash of two byte strings, for the other methods. */
+  hashOf(view: DataView, start1: number, end1: number, start2: number, end2: number): number {
     const hash = mix(mix(this.seed, view, start1, end1), view, start2, end2);
     return hash ^ (hash >>> 15);
   }

@@ -37,6 +37,29 @@ export function parseAddress(text: string): AddressWords | undefined {
   return mapped ? words.slice(6) : words;
 }
 
+/**
+ * Whether an address is one that the Internet does not carry: private (RFC 1918, RFC 4193), shared (RFC 6598, which EKS
+ * gives to pods), loopback or link-local. https://www.iana.org/assignments/iana-ipv4-special-registry
+ */
+export function isPrivate(words: AddressWords): boolean {
+  const [first = 0] = words;
+  if (words.length > 2)
+    return (
+      (first & 0xfe00) === 0xfc00 ||
+      (first & 0xffc0) === 0xfe80 ||
+      words.every((word, index) => word === (index === 7 ? 1 : 0))
+    );
+  const [high, low] = [first >> 8, first & 0xff];
+  return (
+    high === 10 ||
+    high === 127 ||
+    (high === 172 && (low & 0xf0) === 16) ||
+    (high === 192 && low === 168) ||
+    (high === 100 && (low & 0xc0) === 64) ||
+    (high === 169 && low === 254)
+  );
+}
+
 /** The canonical text of an address: dotted decimal, or IPv6 as RFC 5952 has it. */
 export function formatAddress(words: AddressWords): string {
   if (words.length === 2) return words.flatMap((word) => [word >> 8, word & 0xff]).join(".");

@@ -1,4 +1,5 @@
 import type { AddressRange, AddressWords } from "./address";
+import { isPrivate } from "./address";
 import type { Inventory, Vps } from "./inventory";
 import { PrefixTable } from "./prefixTable";
 
@@ -8,6 +9,8 @@ export type UnknownReason =
   | "no_address"
   /** The address is in no entry of the inventory. */
   | "not_in_inventory"
+  /** Nor can it be a VPS's: a private one. The gateway took what stands in front of it for the client. */
+  | "private_address"
   /** Several VPSes share the address and the node id is none of theirs. */
   | "shared_address";
 
@@ -19,6 +22,7 @@ export type Caller<T> =
 /** The same answers are handed out again and again: nothing is allocated for a record. */
 const noAddress = { known: false, reason: "no_address", nodeIdMismatch: false } as const;
 const notInInventory = { known: false, reason: "not_in_inventory", nodeIdMismatch: false } as const;
+const privateAddress = { known: false, reason: "private_address", nodeIdMismatch: false } as const;
 const sharedWithoutClaim = { known: false, reason: "shared_address", nodeIdMismatch: false } as const;
 const sharedWithWrongClaim = { known: false, reason: "shared_address", nodeIdMismatch: true } as const;
 
@@ -75,7 +79,8 @@ export class Directory<T> {
   identify(address: AddressWords | undefined, nodeId: string): Caller<T> {
     if (address === undefined) return noAddress;
     const site = this.sites.nearest(address);
-    return site === undefined ? notInInventory : settle(site, nodeId);
+    if (site !== undefined) return settle(site, nodeId);
+    return isPrivate(address) ? privateAddress : notInInventory;
   }
 }
 

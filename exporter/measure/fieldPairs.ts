@@ -22,12 +22,32 @@ export class FieldPairs {
     this.table = new PairTable(entries);
   }
 
+  /** The hash of the record's pair, for the other methods. */
+  hashOf(batch: Batch, record: number): number {
+    const { ranges, view } = batch;
+    const one = positionOf(record, this.first);
+    const other = positionOf(record, this.second);
+    return this.table.hashOf(
+      view,
+      ranges[one] ?? 0,
+      ranges[one + 1] ?? 0,
+      ranges[other] ?? 0,
+      ranges[other + 1] ?? 0,
+    );
+  }
+
+  /** See `PairTable.touch`. */
+  touch(hash: number): number {
+    return this.table.touch(hash);
+  }
+
   /** @returns what was set for the record's pair, or -1. */
-  find(batch: Batch, record: number): number {
+  find(batch: Batch, record: number, hash: number): number {
     const { ranges, view } = batch;
     const one = positionOf(record, this.first);
     const other = positionOf(record, this.second);
     return this.table.find(
+      hash,
       view,
       ranges[one] ?? 0,
       ranges[one + 1] ?? 0,
@@ -37,11 +57,12 @@ export class FieldPairs {
   }
 
   /** @param value 0 or more. */
-  set(batch: Batch, record: number, value: number): void {
+  set(batch: Batch, record: number, hash: number, value: number): void {
     const { ranges, view } = batch;
     const one = positionOf(record, this.first);
     const other = positionOf(record, this.second);
     this.table.set(
+      hash,
       view,
       ranges[one] ?? 0,
       ranges[one + 1] ?? 0,

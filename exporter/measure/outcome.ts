@@ -43,12 +43,16 @@ export function codeOf(outcome: Outcome): number {
   return outcome % codeSpan;
 }
 
+/** Index (in `endpoints`) of the outcome's endpoint. */
+export function endpointOf(outcome: Outcome): number {
+  return Math.floor(outcome / codeSpan / methods.length);
+}
+
 /** The outcome's labels as the exposition writes them: `endpoint="config",method="GET",code="304"`. */
 export function renderOutcome(outcome: Outcome): string {
   const code = codeOf(outcome);
   const method = Math.floor(outcome / codeSpan) % methods.length;
-  const endpoint = Math.floor(outcome / codeSpan / methods.length);
-  return `endpoint="${endpoints[endpoint] ?? "other"}",method="${methods[method] ?? "other"}",code="${code}"`;
+  return `endpoint="${endpoints[endpointOf(outcome)] ?? "other"}",method="${methods[method] ?? "other"}",code="${code}"`;
 }
 
 /**

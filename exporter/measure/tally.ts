@@ -16,6 +16,7 @@ export type FieldFault = (typeof fieldFaults)[number];
 export const unknownReasons = [
   "no_address",
   "not_in_inventory",
+  "private_address",
   "shared_address",
 ] as const satisfies readonly UnknownReason[];
 
@@ -24,7 +25,9 @@ export class Tally {
   /** Records that became a request of a VPS or of the unknown callers. */
   counted = 0;
   /** Requests of callers without a name, by reason. */
-  readonly unknown: Record<UnknownReason, number> = { no_address: 0, not_in_inventory: 0, shared_address: 0 };
+  readonly unknown: Record<UnknownReason, number> = {
+    ...{ no_address: 0, not_in_inventory: 0, private_address: 0, shared_address: 0 },
+  };
   /** A count for each field and fault. */
   private readonly faults = new Float64Array(checkedFields.length * fieldFaults.length);
 

@@ -67,7 +67,7 @@ export function planFleet(
   const directory = new Directory(inventory, (vps) => vps.name);
   const taken = Object.entries(outside).flatMap(([role, address]) => {
     const caller = directory.identify(parseAddress(address), "");
-    const free = !caller.known && caller.reason === "not_in_inventory";
+    const free = !caller.known && caller.reason !== "shared_address";
     return free ? [] : [`${address} (the sandbox's ${role})`];
   });
   if (taken.length > 0) {
