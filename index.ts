@@ -5,7 +5,7 @@ import { FleetRules } from "./components/fleetRules";
 import { GatewayAccessLog } from "./components/gatewayAccessLog";
 import { meshSettings } from "./components/meshSettings";
 import { MeshTopology } from "./components/meshTopology";
-import { ProxyProtocol } from "./components/proxyProtocol";
+import { ProxyProtocol, stageSettings } from "./components/proxyProtocol";
 import { RetiredObjects } from "./components/retiredObjects";
 import { VpsExporter } from "./components/vpsExporter";
 import { readConfig, type Config } from "./config";
@@ -69,8 +69,10 @@ const meshArgs = ({ kiali, namespace, monitoring, fleet, cluster }: Config) => (
 const rulesWanted = ({ rules, monitoring }: Config) =>
   rules.enabled && monitoring.discovery === "serviceMonitor";
 
-const ruleArgs = ({ rules, monitoring, namespace }: Config) => ({
+const ruleArgs = ({ rules, monitoring, namespace, proxyProtocol }: Config) => ({
   ...rules,
+  limits: rules,
+  addressesKnown: stageSettings[proxyProtocol.stage].loadBalancerSends,
   namespace: namespace.name,
   labels: monitoring.labels,
   scrapeInterval: monitoring.scrapeInterval,

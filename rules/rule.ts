@@ -14,6 +14,22 @@ export interface RuleSettings {
    * counters. See docs/runbooks/TelemetryIncomplete.md for what either can and cannot show.
    */
   expectedRequests?: string | undefined;
+  /** What a VPS may do before somebody hears of it. */
+  limits: Limits;
+  /** Whether the gateway sees true addresses: stage `send` or `enforce`. Alerts about addresses would be noise before. */
+  addressesKnown: boolean;
+}
+
+/** What a stack may decide about its alerts; the defaults stand in `configSchema/monitoring.ts`. */
+export interface Limits {
+  /** Seconds without a request after which a VPS is silent. */
+  silentSeconds: number;
+  /** Share of failed requests, 0 to 1. */
+  errorRatio: number;
+  /** Seconds, p95. */
+  latencySeconds: number;
+  /** Share of requests of a region that are to succeed, 0 to 1: the objective behind the error budget. */
+  objective: number;
 }
 
 /** `critical`: somebody gets up. `warning`: somebody looks in working hours. */

@@ -1,6 +1,7 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import * as path from "node:path";
 import { FleetRules, type FleetRulesArgs } from "../components/fleetRules";
+import { configSchema } from "../configSchema";
 import { ruleGroups } from "../rules";
 import { only, record } from "./support/mocks";
 
@@ -12,6 +13,8 @@ const args: FleetRulesArgs = {
   gatewayMonitor: true,
   scrapeInterval: "15s",
   runbookUrl: "https://runbooks.example",
+  limits: configSchema.shape.rules.parse({}),
+  addressesKnown: true,
 };
 
 const deploy = (changed: Partial<FleetRulesArgs> = {}) =>
@@ -51,3 +54,24 @@ test.each(alerts.map(({ alert = "", ...rule }) => [alert, rule] as const))(
     expect(existsSync(path.join(__dirname, `../docs/runbooks/${name}.md`))).toBe(true);
   },
 );
+
+test("alerts about addresses wait until the gateway sees true ones", () => {
+  const names = (addressesKnown: boolean) =>
+    ruleGroups({ ...args, addressesKnown }).flatMap(({ rules = [] }) =>
+      rules.flatMap(({ alert = [] }) => alert),
+    );
+  expect(names(true).filter((name) => !names(false).includes(name))).toEqual([
+    "UnknownCallerWithValidToken",
+    "UnknownCallersRising",
+    "ProxyProtocolBroken",
+  ]);
+});
+
+test("every page in docs/runbooks is about an alert, and the list there names each with its severity", () => {
+  const folder = path.join(__dirname, "../docs/runbooks");
+  const pages = readdirSync(folder).filter((file) => file !== "README.md");
+  expect(pages.sort()).toEqual(alerts.map(({ alert }) => `${alert}.md`).sort());
+  const list = readFileSync(path.join(folder, "README.md"), "utf8");
+  for (const { alert = "", labels } of alerts)
+    expect(list).toContain(`| [${alert}](${alert}.md) | ${labels?.["severity"]} |`);
+});

@@ -2,6 +2,8 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { dashboardModels } from "../../dashboards";
+import { ruleGroups } from "../../rules";
+import { recorded } from "../../rules/recorded";
 import { waitFor } from "../../sandbox/cluster";
 import { checkCoverage, forgeProxyHeader, NodeClient, runScenario } from "../../sandbox/fleet";
 import { gatewayCounters, gatewayReports, gatewayStats } from "../../sandbox/gateway";
@@ -19,6 +21,7 @@ import { captureOtlp } from "./support/capture";
 import { meshNamespace, minutes } from "./support/namespace";
 import { startPlane } from "./support/plane";
 import { podLogs, podsOf } from "./support/pods";
+import { settings } from "./support/promtool";
 
 /** From a VPS's poll to its own metric: the whole path, by the fixed scenario, in stage enforce. */
 let platform: Platform;
@@ -124,6 +127,44 @@ test("every query of the dashboard gives data", async () => {
   );
   expect(answers.filter(({ empty }) => empty)).toEqual([]);
 });
+
+test(
+  "Prometheus takes every rule from the operator, evaluates it without an error, and records the whole fleet",
+  async () => {
+    const { inventory, prometheus, prometheusUrl } = platform;
+    const wanted = ruleGroups(settings).flatMap(({ rules = [] }) =>
+      rules.map(({ alert, record }) => alert ?? record),
+    );
+    const rules = await waitFor("the first evaluation of all rules", 120_000, async () => {
+      const found = await evaluatedRules(prometheusUrl);
+      const waiting = found.length < wanted.length || found.some(({ health }) => health === "unknown");
+      return waiting ? undefined : found;
+    });
+    expect(rules.filter(({ health }) => health !== "ok")).toEqual([]);
+    expect(rules.map(({ name }) => name).sort()).toEqual(wanted.sort());
+    const names = async (series: string) =>
+      (await prometheus.query(series)).map(({ labels }) => labels["vps"]).sort();
+    const everybody = inventory.vps.map(({ name }) => name).sort();
+    expect(await names(recorded.vps.requests)).toEqual(everybody);
+    expect(await names(recorded.vps.active)).toEqual(everybody);
+    const [total] = await prometheus.query(recorded.fleet.total);
+    expect(total?.value).toBe(everybody.length);
+  },
+  minutes(3),
+);
+
+interface EvaluatedRule {
+  name: string;
+  health: string;
+  lastError?: string;
+}
+
+async function evaluatedRules(url: string): Promise<EvaluatedRule[]> {
+  const answer = (await (await fetch(`${url}/api/v1/rules`)).json()) as {
+    data: { groups: { rules: EvaluatedRule[] }[] };
+  };
+  return answer.data.groups.flatMap(({ rules }) => rules);
+}
 
 test(
   "a forged PROXY header changes nothing in stage send either",

@@ -1,14 +1,14 @@
 /** The rules in Prometheus' own unit tests (promtool): each alert fires when it must, and stays silent when it must. */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { stringify } from "yaml";
-import { ruleGroups, type RuleSettings } from "../../rules";
+import { ruleGroups } from "../../rules";
 import { gatewayRecords } from "../../rules/completeness";
 import { partPath } from "../../sandbox/parts/find";
+import { firing, inputSeries, promtool, settings } from "./support/promtool";
 
-const settings: RuleSettings = { runbookUrl: "https://runbooks.example" };
 let directory = "";
 
 // Each test starts promtool a few times.
@@ -17,45 +17,11 @@ jest.setTimeout(60_000);
 beforeAll(() => (directory = mkdtempSync(path.join(tmpdir(), "vpsight-rules-"))));
 afterAll(() => rmSync(directory, { recursive: true }));
 
-/** A scrape every 15 s: four values are a minute. Notation: https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/#series */
-type SeriesValues = Readonly<Record<string, string>>;
-
 const counted = (pod: string) => `vpsight_exporter_records_total{result="counted",pod="${pod}"}`;
 const written = (pod: string) => `${gatewayRecords.written}{pod="${pod}"}`;
 const dropped = (pod: string) => `${gatewayRecords.dropped}{pod="${pod}"}`;
 /** 100 requests a minute through the gateway, none given up. */
 const gateway = { [written("g1")]: "0+25x480", [dropped("g1")]: "0x480" };
-
-function promtool(tests: object, changed: Partial<RuleSettings> = {}): string {
-  const rules = path.join(directory, "rules.yaml");
-  const file = path.join(directory, "tests.yaml");
-  writeFileSync(rules, stringify({ groups: ruleGroups({ ...settings, ...changed }) }));
-  writeFileSync(file, stringify({ rule_files: [rules], evaluation_interval: "15s", tests: [tests] }));
-  const { status, stdout, stderr } = spawnSync(partPath("promtool"), ["test", "rules", file], {
-    encoding: "utf8",
-  });
-  return status === 0 ? "" : `${stdout}${stderr}`;
-}
-
-/** Which alerts fire at these times; those that are named for none must not fire at any of them. */
-function firing(
-  series: SeriesValues,
-  expected: Readonly<Record<string, readonly string[]>>,
-  changed: Partial<RuleSettings> = {},
-): string {
-  return promtool(
-    {
-      interval: "15s",
-      input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
-      promql_expr_test: Object.entries(expected).map(([time, alerts]) => ({
-        expr: 'count by (alertname) (ALERTS{alertstate="firing"})',
-        eval_time: time,
-        exp_samples: alerts.map((name) => ({ labels: `{alertname="${name}"}`, value: 1 })),
-      })),
-    },
-    changed,
-  );
-}
 
 const healthy = { 'vpsight_exporter_build_info{pod="a"}': "1x480" };
 
@@ -81,9 +47,7 @@ describe("TelemetryIncomplete", () => {
     expect(
       promtool({
         interval: "15s",
-        input_series: Object.entries({ ...gateway, ...healthy, [counted("a")]: "0+20x480" }).map(
-          ([series, values]) => ({ series, values }),
-        ),
+        input_series: inputSeries({ ...gateway, ...healthy, [counted("a")]: "0+20x480" }),
         alert_rule_test: [
           {
             eval_time: "45m",
