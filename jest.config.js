@@ -18,6 +18,8 @@ const shared = {
 module.exports = {
   // Several tests bundle the exporter first, which takes seconds on a busy machine.
   testTimeout: 30_000,
+  // Jest's default leaves a core idle: with two, the unit tests took 163 s instead of 88 s.
+  maxWorkers: "100%",
   projects: [
     {
       ...shared,
