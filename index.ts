@@ -1,4 +1,5 @@
 import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
 import { ClientAddress } from "./components/clientAddress";
 import { FleetDashboards } from "./components/fleetDashboards";
 import { FleetRules } from "./components/fleetRules";
@@ -33,7 +34,8 @@ export = async () => {
   if (rulesWanted(config)) {
     new FleetRules("rules", { ...common, ...ruleArgs(config) }, { provider, dependsOn: exporter });
   }
-  new FleetDashboards("dashboards", { ...common, ...dashboardArgs(config) }, { provider });
+  if (dashboardsWanted(config))
+    new FleetDashboards("dashboards", { ...common, ...dashboardArgs(config) }, { provider });
   if (config.kiali.enabled)
     new MeshTopology("mesh", { ...common, ...meshArgs(config) }, { provider, dependsOn: exporter });
   new RetiredObjects("retired", { objects: config.retired, cluster: config.cluster });
@@ -76,9 +78,20 @@ const ruleArgs = ({ rules, monitoring, namespace, proxyProtocol }: Config) => ({
   namespace: namespace.name,
   labels: monitoring.labels,
   scrapeInterval: monitoring.scrapeInterval,
+  stage: proxyProtocol.stage,
 });
 
-const dashboardArgs = ({ dashboards: { enabled, ...place } }: Config) => ({
-  ...place,
-  dashboards: enabled ? dashboardModels() : {},
+/** The dashboards show what the rules record. */
+function dashboardsWanted(config: Config): boolean {
+  if (!config.dashboards.enabled || rulesWanted(config)) return config.dashboards.enabled;
+  void pulumi.log.warn(
+    "No dashboards are deployed: they read recorded series, which need rules.enabled and monitoring.discovery " +
+      "serviceMonitor. Set dashboards.enabled to false to say that this is meant.",
+  );
+  return false;
+}
+
+const dashboardArgs = ({ dashboards, namespace }: Config) => ({
+  ...dashboards,
+  dashboards: dashboardModels({ ...dashboards, prefix: namespace.name }),
 });

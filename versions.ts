@@ -15,6 +15,8 @@ export const apiVersions = {
   authorizationPolicy: "security.istio.io/v1",
   /** Of ServiceMonitor, PodMonitor and PrometheusRule. */
   monitoring: "monitoring.coreos.com/v1",
+  /** Of GrafanaFolder and GrafanaDashboard. */
+  grafana: "grafana.integreatly.org/v1beta1",
   sidecar: "networking.istio.io/v1",
   /** Of WorkloadGroup and WorkloadEntry. */
   workload: "networking.istio.io/v1",

@@ -1,12 +1,13 @@
 import type { z } from "zod";
 import { accessLog } from "./accessLog";
 import { cluster, namespace } from "./cluster";
+import { dashboards } from "./dashboards";
 import { exporter } from "./exporter";
 import { section } from "./fields";
 import { fleet } from "./fleet";
 import { clientAddress, gateway, proxyProtocol } from "./gateway";
 import { kiali } from "./kiali";
-import { dashboards, monitoring, rules } from "./monitoring";
+import { monitoring, rules } from "./monitoring";
 import { retired } from "./retired";
 
 /**

@@ -54,13 +54,3 @@ export const rules = section({
   /** A PodMonitor for the gateway's log counters on port 15090; false if something scrapes them already. Default: true. */
   gatewayMonitor: flag.default(true),
 }).prefault({});
-
-/** Grafana dashboards, as ConfigMaps for the sidecar that kube-prometheus-stack brings. */
-export const dashboards = section({
-  /** Default: true. */
-  enabled: flag.default(true),
-  /** The namespace the sidecar watches. Default: monitoring. */
-  namespace: dnsLabel.default("monitoring"),
-  /** The labels the sidecar looks for. Default: grafana_dashboard: "1". */
-  labels: labels.default({ grafana_dashboard: "1" }),
-}).prefault({});

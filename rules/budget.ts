@@ -2,7 +2,7 @@ import { failed, known, recorded } from "./recorded";
 import { alert, recording, type RuleGroup, type RuleSettings } from "./rule";
 import { thresholds } from "./thresholds";
 
-const { region, vps } = recorded;
+const { fleet, region, vps } = recorded;
 const { rate } = thresholds.windows;
 
 /** The error budget of each region: how fast it burns, over several windows. Paused and retired VPSes spend nothing of it. */
@@ -15,8 +15,12 @@ export function budgetRules(settings: RuleSettings): RuleGroup {
   return {
     name: "vpsight-budget",
     rules: [
+      recording(fleet.objective, `vector(${objective})`),
       recording(region.budgetRequests, inService(`vps_requests_total{${known}}`)),
-      recording(region.budgetErrors, inService(`vps_requests_total{${known},${failed}}`)),
+      recording(
+        region.budgetErrors,
+        `${inService(`vps_requests_total{${known},${failed}}`)} or ${region.budgetRequests} * 0`,
+      ),
       ...windows.map((window) => recording(region.budgetRatio(window), ratioOver(window))),
       ...thresholds.burn.map(({ name, long, short, factor, severity }) =>
         alert(settings, {

@@ -5,11 +5,12 @@ import { thresholds } from "./thresholds";
 const { unknown, gateway } = recorded;
 const unknownRequests = 'vps_requests_total{vps="unknown"';
 /**
- * Envoy's counters of connections with a PROXY header (label envoy_proxy_protocol_version) and without one, let through or
- * refused. https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/listener_filters/proxy_protocol#statistics
+ * Envoy's counters of connections with a PROXY header, by its version, and without one, let through or refused; as Istio's
+ * bootstrap names them, which leaves out Envoy's own default tags.
+ * https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/listener_filters/proxy_protocol#statistics
  */
 export const proxyProtocolCounters = {
-  found: "envoy_proxy_proto_found",
+  found: ["envoy_proxy_proto_versions_v1_found", "envoy_proxy_proto_versions_v2_found"],
   missing: ["envoy_proxy_proto_not_found_allowed", "envoy_proxy_proto_not_found_disallowed"],
 } as const;
 
@@ -17,12 +18,12 @@ export const proxyProtocolCounters = {
 export function callerRules(settings: RuleSettings): RuleGroup {
   const { rate } = thresholds.windows;
   const increase = (selector: string, window: string) => `increase(${selector}[${window}])`;
+  const rateOf = (counters: readonly string[]) =>
+    counters.map((counter) => `sum(rate(${counter}[${rate}]))`).join(" + ");
   const recordings = [
-    recording(gateway.found, `sum(rate(${proxyProtocolCounters.found}[${rate}]))`),
-    recording(
-      gateway.missing,
-      proxyProtocolCounters.missing.map((counter) => `sum(rate(${counter}[${rate}]))`).join(" + "),
-    ),
+    recording(gateway.found, rateOf(proxyProtocolCounters.found)),
+    recording(gateway.missing, rateOf(proxyProtocolCounters.missing)),
+    recording(gateway.stage, "vector(1)", { stage: settings.stage }),
     recording(
       gateway.privateCallers,
       `sum(rate(vpsight_exporter_unknown_requests_total{reason="private_address"}[${rate}]))`,

@@ -23,7 +23,14 @@ export function fleetRecordings(): RuleGroup[] {
         series.requestsLong,
         sum(`rate(vps_requests_total{${known}}[${errors}])`, below?.requestsLong),
       ),
-      recording(series.errors, sum(`rate(vps_requests_total{${known},${failed}}[${errors}])`, below?.errors)),
+      // Who never failed has no series with such a code: that is 0, and not nothing.
+      recording(
+        series.errors,
+        sum(
+          `rate(vps_requests_total{${known},${failed}}[${errors}]) or ${series.requestsLong} * 0`,
+          below?.errors,
+        ),
+      ),
       recording(series.errorRatio, `${series.errors} / (${series.requestsLong} > 0)`),
       recording(series.durationBuckets, buckets),
       ...(Object.keys(quantiles) as Quantile[]).map((quantile) =>

@@ -54,12 +54,20 @@ export const recorded = {
     /** Share of failed requests over a window, of VPSes in service. */
     budgetRatio: (window: string) => `region:slo_errors:ratio_rate${window}`,
   },
-  fleet: { ...levelsOf("fleet"), total: "fleet:vps:total", silent: "fleet:vps:silent" },
+  fleet: {
+    ...levelsOf("fleet"),
+    total: "fleet:vps:total",
+    silent: "fleet:vps:silent",
+    /** The objective in force, 0 to 1, which `rules.objective` sets. */
+    objective: "fleet:slo_objective:ratio",
+  },
   unknown: { requests: `unknown:requests:rate${rate}` },
   gateway: {
     /** Connections per second with a PROXY header, and without one. */
     found: `gateway:proxy_protocol_found:rate${rate}`,
     missing: `gateway:proxy_protocol_missing:rate${rate}`,
+    /** Always 1; the label stage says which stage of PROXY protocol is deployed. */
+    stage: "gateway:proxy_protocol_stage:info",
     /** Requests per second from private addresses outside the inventory. */
     privateCallers: `gateway:private_callers:rate${rate}`,
   },

@@ -18,6 +18,8 @@ export interface RuleSettings {
   limits: Limits;
   /** Whether the gateway sees true addresses: stage `send` or `enforce`. Alerts about addresses would be noise before. */
   addressesKnown: boolean;
+  /** The stage of PROXY protocol that is deployed with the rules; a label of a recorded series. */
+  stage: string;
 }
 
 /** What a stack may decide about its alerts; the defaults stand in `configSchema/monitoring.ts`. */
@@ -63,7 +65,7 @@ export function alert(
   };
 }
 
-/** A recorded series. */
-export function recording(record: string, expression: string): Rule {
-  return { record, expr: expression };
+/** A recorded series. @param labels that its expression does not give. */
+export function recording(record: string, expression: string, labels?: Record<string, string>): Rule {
+  return { record, expr: expression, ...(labels === undefined ? {} : { labels }) };
 }

@@ -6,7 +6,7 @@ import { Ledger, type PrometheusClient } from "./ledger";
 import { exposePort } from "./namespace/forward";
 import { sandboxNetwork } from "./namespace/network";
 import { ports } from "../components/vpsExporterObjects";
-import { failed } from "../dashboards/queries";
+import { failed } from "../rules/recorded";
 import { forwardedServer } from "./controlPlane";
 import type { Platform } from "./platform";
 import type { SandboxNamespace } from "./namespace/inside";

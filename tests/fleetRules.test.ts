@@ -15,6 +15,7 @@ const args: FleetRulesArgs = {
   runbookUrl: "https://runbooks.example",
   limits: configSchema.shape.rules.parse({}),
   addressesKnown: true,
+  stage: "enforce",
 };
 
 const deploy = (changed: Partial<FleetRulesArgs> = {}) =>

@@ -1,6 +1,7 @@
 /** The alerts about VPSes, regions and callers in Prometheus' own unit tests: each fires when it must, and not when it must not. */
 import { gatewayRecords } from "../../rules/completeness";
 import { proxyProtocolCounters } from "../../rules/callers";
+import { recorded } from "../../rules/recorded";
 import { firing, inputSeries, promtool, type SeriesValues } from "./support/promtool";
 
 // Each test starts promtool a few times.
@@ -43,6 +44,28 @@ const fleet = (count: number, region = "jp") =>
 /** Polls for 20 minutes, then never again. */
 const silentFrom20 = { lastRequest: `0+15x80 1200x400`, ok: `0+1x80 80x400` };
 const neverHeard = { lastRequest: `0x${always}`, ok: `0x${always}` };
+
+test("a fleet that never failed has an error ratio of 0, and not none", () => {
+  const series = Object.fromEntries(
+    Object.entries({ ...base, ...fleet(2) }).filter(([name]) => !name.includes('code="500"')),
+  );
+  const zero = (expr: string, ...labels: string[]) => ({
+    expr,
+    eval_time: "1h",
+    exp_samples: labels.map((each) => ({ labels: `${expr}{${each}}`, value: 0 })),
+  });
+  expect(
+    promtool({
+      interval: "15s",
+      input_series: inputSeries(series),
+      promql_expr_test: [
+        zero(recorded.vps.errorRatio, 'vps="jp-10",region="jp"', 'vps="jp-11",region="jp"'),
+        zero(recorded.region.errorRatio, 'region="jp"'),
+        zero(recorded.region.budgetRatio("1h"), 'region="jp"'),
+      ],
+    }),
+  ).toBe("");
+});
 
 test("a healthy fleet raises nothing", () => {
   expect(firing({ ...base, ...fleet(5) }, { "1m": [], "15m": [], "1h": [], "2h": [] })).toBe("");
@@ -359,7 +382,8 @@ describe("ProxyProtocolBroken", () => {
 
 test("connections with and without a PROXY header are recorded from Envoy's own counters", () => {
   const counters = {
-    [`${proxyProtocolCounters.found}{envoy_proxy_protocol_version="2"}`]: `0+15x${always}`,
+    [proxyProtocolCounters.found[0]]: `0x${always}`,
+    [proxyProtocolCounters.found[1]]: `0+15x${always}`,
     [proxyProtocolCounters.missing[0]]: `0+30x${always}`,
     [proxyProtocolCounters.missing[1]]: `0+15x${always}`,
   };

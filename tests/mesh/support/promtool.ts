@@ -12,6 +12,7 @@ export const settings: RuleSettings = {
   runbookUrl: "https://runbooks.example",
   limits: configSchema.shape.rules.parse({}),
   addressesKnown: true,
+  stage: "enforce",
 };
 
 /**
